@@ -1,0 +1,40 @@
+/// An image and everything else that decides behaviour, numbered. Rolling back restores all of it.
+package struct Release: Hashable, Sendable, Codable {
+    package var key: ServiceKey
+    package var number: ReleaseNumber
+    package var content: Content
+    /// SHA-256 of `content` in canonical JSON: two releases with one digest behave alike.
+    package var digest: Digest
+    package var createdAt: Instant
+    /// Who asked for it: `uid:0`, a token's name.
+    package var by: String
+    package var message: String
+
+    package init(
+        key: ServiceKey, number: ReleaseNumber, content: Content, digest: Digest, createdAt: Instant,
+        by: String,
+        message: String
+    ) {
+        self.key = key
+        self.number = number
+        self.content = content
+        self.digest = digest
+        self.createdAt = createdAt
+        self.by = by
+        self.message = message
+    }
+
+    package struct Content: Hashable, Sendable, Codable {
+        package var image: Digest
+        package var run: RunSettings
+        package var rollout: RolloutSettings
+        package var listen: Listener?
+
+        package init(image: Digest, run: RunSettings, rollout: RolloutSettings, listen: Listener?) {
+            self.image = image
+            self.run = run
+            self.rollout = rollout
+            self.listen = listen
+        }
+    }
+}

@@ -1,0 +1,181 @@
+/// What a user declares in kiln.yaml (schema version 1): every field has its default filled in and is valid.
+package struct Spec: Hashable, Sendable, Codable {
+    package var service: ServiceName
+    package var image: Recipe
+    package var run: RunSettings
+    package var rollout: RolloutSettings
+    /// Where the service is reached; nil for a service that nobody calls.
+    package var listen: Listener?
+
+    package init(
+        service: ServiceName, image: Recipe, run: RunSettings, rollout: RolloutSettings, listen: Listener?
+    ) {
+        self.service = service
+        self.image = image
+        self.run = run
+        self.rollout = rollout
+        self.listen = listen
+    }
+}
+
+/// How instances run. All of it is fixed at launch and is part of the release digest.
+package struct RunSettings: Hashable, Sendable, Codable {
+    /// How many instances serve, 1…1000.
+    package var replicas: Int
+    /// The port inside an instance.
+    package var port: Int
+    package var health: HealthCheck
+    /// Writable tmpfs mounts; everything else in an instance is read-only.
+    package var scratch: [ScratchMount]
+    package var limits: Limits
+    /// Environment variables of this release; they win over those of the image.
+    package var config: [String: String]
+    /// How long a stopped instance may take after SIGTERM before it is killed.
+    package var stopGrace: Span
+
+    package init(
+        replicas: Int = 1, port: Int, health: HealthCheck, scratch: [ScratchMount] = [],
+        limits: Limits = Limits(),
+        config: [String: String] = [:], stopGrace: Span = .seconds(10)
+    ) {
+        self.replicas = replicas
+        self.port = port
+        self.health = health
+        self.scratch = scratch
+        self.limits = limits
+        self.config = config
+        self.stopGrace = stopGrace
+    }
+}
+
+/// How an instance proves that it can serve.
+package struct HealthCheck: Hashable, Sendable, Codable {
+    package enum Kind: Hashable, Sendable, Codable {
+        /// GET `path` on the instance's port: 200…399 passes.
+        case http(path: String)
+        /// A TCP connection to the instance's port passes.
+        case tcp
+        /// A command run inside the instance: exit status 0 passes.
+        case command([String])
+    }
+
+    package var kind: Kind
+    package var interval: Span
+    package var timeout: Span
+    /// Passing probes in a row before an unproven instance counts as healthy.
+    package var healthyAfter: Int
+    /// Failing probes in a row before a healthy instance counts as failing.
+    package var unhealthyAfter: Int
+
+    package init(
+        _ kind: Kind, interval: Span = .seconds(1), timeout: Span = .seconds(1), healthyAfter: Int = 2,
+        unhealthyAfter: Int = 3
+    ) {
+        self.kind = kind
+        self.interval = interval
+        self.timeout = timeout
+        self.healthyAfter = healthyAfter
+        self.unhealthyAfter = unhealthyAfter
+    }
+}
+
+/// A tmpfs inside an instance: noexec, nosuid, nodev, emptied with the instance.
+package struct ScratchMount: Hashable, Sendable, Codable {
+    package var path: String
+    package var size: ByteCount
+
+    package init(path: String, size: ByteCount = ByteCount(bytes: 16 << 20)) {
+        self.path = path
+        self.size = size
+    }
+}
+
+package struct Limits: Hashable, Sendable, Codable {
+    /// Bytes of memory; an instance that asks for more is killed by the kernel and replaced.
+    package var memory: ByteCount
+    /// Thousandths of a core; 500 is half a core.
+    package var milliCPU: Int
+    package var pids: Int
+
+    package init(memory: ByteCount = ByteCount(bytes: 512 << 20), milliCPU: Int = 1000, pids: Int = 256) {
+        self.memory = memory
+        self.milliCPU = milliCPU
+        self.pids = pids
+    }
+}
+
+package struct RolloutSettings: Hashable, Sendable, Codable {
+    package enum Strategy: String, Hashable, Sendable, Codable, CaseIterable {
+        case blueGreen = "blue-green"
+    }
+
+    package var strategy: Strategy
+    /// How long requests in flight on the old release may take before it leaves the router.
+    package var drain: Span
+    /// How long the new release is watched with all traffic before the old one is let go.
+    package var watch: Span
+    /// How long a new release may take to have every instance proven healthy.
+    package var deadline: Span
+    /// Old releases kept running for a rollback in milliseconds, 0…3.
+    package var keepStandby: Int
+
+    package init(
+        strategy: Strategy = .blueGreen, drain: Span = .seconds(10), watch: Span = .seconds(5),
+        deadline: Span = .seconds(60), keepStandby: Int = 1
+    ) {
+        self.strategy = strategy
+        self.drain = drain
+        self.watch = watch
+        self.deadline = deadline
+        self.keepStandby = keepStandby
+    }
+}
+
+package struct Listener: Hashable, Sendable, Codable {
+    package enum TrafficProtocol: String, Hashable, Sendable, Codable, CaseIterable {
+        case http, tcp
+    }
+
+    package var address: SocketAddress
+    package var trafficProtocol: TrafficProtocol
+
+    package init(address: SocketAddress, trafficProtocol: TrafficProtocol = .http) {
+        self.address = address
+        self.trafficProtocol = trafficProtocol
+    }
+}
+
+/// An address and a port, `127.0.0.1:8000`, `[::1]:8000` or `*:8000`.
+package struct SocketAddress: Hashable, Sendable, TextCodable {
+    package let host: String
+    package let port: Int
+
+    package init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    /// Takes an IP address or `*`; names are refused, because what they mean can change under a running release.
+    package init(parsing text: String) throws {
+        let failure = Failure(
+            .invalidArgument, "\"\(text)\" is not an address and port",
+            suggestion: "write 127.0.0.1:8000, [::1]:8000 or *:8000")
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (1...65_535).contains(port)
+        else { throw failure }
+        let host = String(text[..<colon])
+        let isIPv6 =
+            host.hasPrefix("[") && host.hasSuffix("]") && host.contains(":")
+            && host.dropFirst().dropLast().allSatisfy { $0.isHexDigit || $0 == ":" || $0 == "." }
+        let fields = host.split(separator: ".", omittingEmptySubsequences: false)
+        let isIPv4 =
+            fields.count == 4
+            && fields.allSatisfy {
+                UInt8($0) != nil && !$0.hasPrefix("+") && ($0 == "0" || !$0.hasPrefix("0"))
+            }
+        guard host == "*" || isIPv4 || isIPv6 else { throw failure }
+        self.init(host: host, port: port)
+    }
+
+    package var description: String { "\(host):\(port)" }
+}

@@ -1,0 +1,56 @@
+package import Model
+
+/// Where instances run. Every act is idempotent: doing it again after a crash is always right.
+package protocol Platform: Sendable {
+    /// Everything that exists here now under this root, dead and half-made things included.
+    func observe() async throws -> [ObservedInstance]
+
+    /// Makes an image ready for launches on this platform (for a host: its file system, mounted read-only).
+    func prepare(_ image: Digest) async throws
+
+    /// Starts one instance and returns once its process runs. Throws a `Failure` with the last log lines when it
+    /// cannot. The image has been prepared.
+    func launch(_ order: LaunchOrder) async throws
+
+    /// Asks the instance to end, kills it after `grace`, and removes all that belongs to it except its log.
+    /// An instance that does not exist is already removed.
+    func remove(_ id: InstanceID, grace: Span) async throws
+
+    /// Lets go of whatever was prepared for images that are neither in `images` nor used by an instance.
+    func forgetImages(except images: Set<Digest>) async throws
+
+    /// The newest lines of an instance's log, oldest first; also for an instance that was removed.
+    func log(of id: InstanceID, lines: Int) async throws -> [LogLine]
+
+    /// Runs a command inside a running instance and returns its exit status.
+    func execute(_ command: [String], in id: InstanceID, timeout: Span) async throws -> Int
+
+    /// Signals that something changed by itself (an instance ended, the router died) and a look is worth while.
+    var changes: AsyncStream<Void> { get }
+}
+
+/// All that is needed to launch one instance.
+package struct LaunchOrder: Hashable, Sendable {
+    package var id: InstanceID
+    package var release: Release
+
+    package init(id: InstanceID, release: Release) {
+        self.id = id
+        self.release = release
+    }
+}
+
+/// One line that an instance wrote.
+package struct LogLine: Hashable, Sendable, Codable {
+    package enum Stream: String, Hashable, Sendable, Codable { case out, err }
+
+    package var at: Instant
+    package var stream: Stream
+    package var text: String
+
+    package init(at: Instant, stream: Stream, text: String) {
+        self.at = at
+        self.stream = stream
+        self.text = text
+    }
+}
