@@ -1,0 +1,116 @@
+/// What to do next, decided from what is intended and what was seen.
+package struct Plan: Hashable, Sendable, Codable {
+    /// The intent after this decision; it is stored before any step is taken.
+    package var state: ServiceState
+    /// To be taken in this order; launches next to each other may be taken at once.
+    package var steps: [Step]
+    /// What was decided or noticed, for the ledger and the screen.
+    package var notes: [Note]
+    /// When to look again even if nothing happens; nil: only when something changes.
+    package var lookAgainAt: Instant?
+    /// The service has been retired and nothing of it is left.
+    package var isGone: Bool
+
+    package init(
+        state: ServiceState, steps: [Step] = [], notes: [Note] = [], lookAgainAt: Instant? = nil,
+        isGone: Bool = false
+    ) {
+        self.state = state
+        self.steps = steps
+        self.notes = notes
+        self.lookAgainAt = lookAgainAt
+        self.isGone = isGone
+    }
+}
+
+/// One idempotent act on a platform or router.
+package enum Step: Hashable, Sendable, Codable {
+    case launch(InstanceID, release: ReleaseNumber)
+    case route(Route)
+    case remove(InstanceID, reason: RemovalReason, grace: Span)
+    case removeRoute(ServiceKey)
+}
+
+/// Why an instance goes.
+package enum RemovalReason: String, Hashable, Sendable, Codable {
+    /// It ended by itself or was killed.
+    case exited
+    /// A launch that never finished.
+    case halfMade = "half-made"
+    /// It did not become healthy in time.
+    case neverHealthy = "never-healthy"
+    /// It was healthy, then failed its probes or lost its monitor, and a replacement serves.
+    case replaced
+    /// More run than should.
+    case surplus
+    /// Its release is no longer wanted.
+    case retired
+    /// Nothing that is intended knows it.
+    case unknown
+
+    /// Whether the instance's log says something about what went wrong.
+    package var isFailure: Bool {
+        switch self {
+        case .exited, .halfMade, .neverHealthy: true
+        case .replaced, .surplus, .retired, .unknown: false
+        }
+    }
+}
+
+/// Something worth telling: a stable kind, a sentence, and data.
+package struct Note: Hashable, Sendable, Codable {
+    package enum Kind: String, Hashable, Sendable, Codable {
+        case releaseCreated = "release-created"
+        case rolloutBegan = "rollout-began"
+        case instanceHealthy = "instance-healthy"
+        case instanceFailed = "instance-failed"
+        case allHealthy = "all-healthy"
+        case switched
+        case returning
+        case rolloutEnded = "rollout-ended"
+        case backingOff = "backing-off"
+        case scaled
+        case retiring
+        case retired
+        case launched
+        case launchFailed = "launch-failed"
+        case removed
+        case routed
+        case stepFailed = "step-failed"
+    }
+
+    package var kind: Kind
+    package var message: String
+    package var instance: InstanceID?
+    package var release: ReleaseNumber?
+    package var details: [String: String]
+
+    package init(
+        _ kind: Kind, _ message: String, instance: InstanceID? = nil, release: ReleaseNumber? = nil,
+        details: [String: String] = [:]
+    ) {
+        self.kind = kind
+        self.message = message
+        self.instance = instance
+        self.release = release
+        self.details = details
+    }
+}
+
+/// A note with its place in the history of one service.
+package struct Event: Hashable, Sendable, Codable {
+    package var number: Int
+    package var at: Instant
+    package var key: ServiceKey
+    /// The rollout that was under way.
+    package var rollout: Int?
+    package var note: Note
+
+    package init(number: Int, at: Instant, key: ServiceKey, rollout: Int?, note: Note) {
+        self.number = number
+        self.at = at
+        self.key = key
+        self.rollout = rollout
+        self.note = note
+    }
+}

@@ -1,0 +1,57 @@
+import Model
+
+/// What the router should do, and a step where it does something else.
+extension Draft {
+    mutating func reconcileRoute() {
+        guard !isGone, !(state.isRetiring && views.isEmpty) else { return }
+        let desired = desiredRoute()
+        guard !matches(desired) else { return }
+        routing.append(.route(desired))
+        lookAgain(after: Limits.briskLook)
+    }
+
+    private func desiredRoute() -> Route {
+        let serving = servingRelease
+        // With nobody fit to take over, traffic stays where it is: a bad answer can recover, no answer cannot.
+        let canServe = serving.map { !fit($0).isEmpty } ?? false
+        let servers = views.compactMap { view -> RouteServer? in
+            guard case .running = view.seen.phase, !view.isDead, !gone.contains(view.id),
+                let content = situation.releases[view.release]?.content
+            else { return nil }
+            return RouteServer(
+                id: view.id, address: view.seen.address, port: content.run.port, health: content.run.health,
+                state: serverState(view, serving: serving, canServe: canServe))
+        }
+        return Route(key: state.key, listener: listener(for: serving), servers: servers)
+    }
+
+    private func serverState(
+        _ view: InstanceView, serving: ReleaseNumber?, canServe: Bool
+    ) -> RouteServer.State {
+        if state.drainingSince[view.id] != nil { return .draining }
+        guard state.proven.contains(view.id) else { return .warm }
+        if view.release == serving { return .serving(weight: Limits.fullWeight) }
+        if !canServe, !state.isRetiring, case .serving(let weight) = situation.route?.servers[view.id]?.state
+        {
+            return .serving(weight: weight)
+        }
+        return .warm
+    }
+
+    /// Nobody is let in before the first release may serve; a retiring service keeps its door until it is empty,
+    /// so that requests in flight are answered.
+    private func listener(for serving: ReleaseNumber?) -> Listener? {
+        if let serving { return situation.releases[serving]?.content.listen }
+        return situation.route?.listener
+    }
+
+    private func matches(_ desired: Route) -> Bool {
+        guard situation.seen.router.isRunning, let observed = situation.route else {
+            return desired.servers.isEmpty && desired.listener == nil
+        }
+        guard observed.listener == desired.listener, observed.servers.count == desired.servers.count else {
+            return false
+        }
+        return desired.servers.allSatisfy { observed.servers[$0.id]?.state == $0.state }
+    }
+}
