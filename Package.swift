@@ -73,7 +73,7 @@ let package = Package(
 
         library(
             "WebServer",
-            ["Model", "WireAPI", "SpecFile", "Baking", "Execution", "Ports", hummingbird, httpTypes, logging, nio]),
+            ["Model", "WireAPI", "Execution", "Ports", hummingbird, httpTypes, logging, nio]),
         library(
             "CommandLineTool", ["Model", "WireAPI", "SpecFile", "Baking", argumentParser, asyncHTTPClient, nio, nioHTTP1]),
 

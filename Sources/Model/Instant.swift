@@ -32,16 +32,29 @@ package struct Instant: Hashable, Sendable, Comparable, CustomStringConvertible 
     package init?(_ text: String) {
         let bytes = Array(text.utf8)
         func number(_ range: Range<Int>) -> Int? {
-            guard range.upperBound <= bytes.count else { return nil }
+            guard range.upperBound <= bytes.count,
+                bytes[range].allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
+            else { return nil }
             return Int(String(decoding: bytes[range], as: UTF8.self))
         }
-        guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10),
+        let isPunctuated = zip([4, 7, 10, 13, 16], "--T::".utf8).allSatisfy {
+            $0 < bytes.count && bytes[$0] == $1
+        }
+        guard isPunctuated, let year = number(0..<4), let month = number(5..<7), let day = number(8..<10),
             let hour = number(11..<13), let minute = number(14..<16), let second = number(17..<19),
-            bytes.last == UInt8(ascii: "Z"), (1...12).contains(month), (1...31).contains(day)
+            bytes.last == UInt8(ascii: "Z"), (1...12).contains(month), (1...31).contains(day), hour < 24,
+            minute < 60, second <= 60
         else { return nil }
-        let fraction = bytes.count > 21 ? number(20..<min(23, bytes.count - 1)) : 0
+        var fraction = 0
+        if bytes.count > 20 {
+            // `.5` is half a second: digits are read from the left, and those beyond milliseconds are dropped.
+            guard bytes[19] == UInt8(ascii: "."), bytes.count > 21, number(20..<bytes.count - 1) != nil
+            else { return nil }
+            let digits = (bytes[20..<bytes.count - 1] + Array("00".utf8)).prefix(3)
+            fraction = Int(String(decoding: digits, as: UTF8.self)) ?? 0
+        }
         let days = Instant.days(year: year, month: month, day: day)
-        milliseconds = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + (fraction ?? 0)
+        milliseconds = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + fraction
     }
 
     // Days and civil dates by Howard Hinnant's public algorithms (chrono-compatible, proleptic Gregorian).

@@ -36,6 +36,10 @@ package struct Rollout: Hashable, Sendable, Codable {
     package var phase: Phase
     /// Instances of the new release that ended or never became healthy.
     package var failed: Set<InstanceID>
+    /// Since when the router refuses what this phase asks of it.
+    package var refusedSince: Instant?
+    /// The new release declares another count, which takes the place of one set by hand once it has succeeded.
+    package var resetsReplicas: Bool
     package var by: String
 
     package init(
@@ -48,6 +52,8 @@ package struct Rollout: Hashable, Sendable, Codable {
         self.startedAt = startedAt
         self.phase = .launching(since: startedAt)
         self.failed = []
+        self.refusedSince = nil
+        self.resetsReplicas = false
         self.by = by
     }
 

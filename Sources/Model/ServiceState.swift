@@ -16,9 +16,13 @@ package struct ServiceState: Hashable, Sendable, Codable {
     package var isRetiring: Bool
     /// Instances that passed their health check at least once. Only these may ever take traffic.
     package var proven: Set<InstanceID>
-    /// Since when an instance is being drained before its removal.
+    /// Since when an instance is being drained before its removal, or, for a dead one, since when that is known.
     package var drainingSince: [InstanceID: Instant]
+    /// Launches that were decided on and whose instance was not seen to run yet.
+    package var awaited: [InstanceID: ReleaseNumber]
     package var restarts: RestartHistory
+    /// Those of the standbys: a standby that keeps failing must not hold back what serves.
+    package var standbyRestarts: RestartHistory
     /// Releases given out so far; numbers are never reused.
     package var releasesMade: Int
     /// Instances named so far; names are never reused.
@@ -38,7 +42,9 @@ package struct ServiceState: Hashable, Sendable, Codable {
         isRetiring = false
         proven = []
         drainingSince = [:]
+        awaited = [:]
         restarts = RestartHistory()
+        standbyRestarts = RestartHistory()
         releasesMade = 0
         instancesNamed = 0
         rolloutsBegun = 0

@@ -160,21 +160,52 @@ package struct SocketAddress: Hashable, Sendable, TextCodable {
         let failure = Failure(
             .invalidArgument, "\"\(text)\" is not an address and port",
             suggestion: "write 127.0.0.1:8000, [::1]:8000 or *:8000")
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-            (1...65_535).contains(port)
-        else { throw failure }
+        guard let colon = text.lastIndex(of: ":") else { throw failure }
         let host = String(text[..<colon])
-        let isIPv6 =
-            host.hasPrefix("[") && host.hasSuffix("]") && host.contains(":")
-            && host.dropFirst().dropLast().allSatisfy { $0.isHexDigit || $0 == ":" || $0 == "." }
-        let fields = host.split(separator: ".", omittingEmptySubsequences: false)
-        let isIPv4 =
-            fields.count == 4
-            && fields.allSatisfy {
-                UInt8($0) != nil && !$0.hasPrefix("+") && ($0 == "0" || !$0.hasPrefix("0"))
-            }
-        guard host == "*" || isIPv4 || isIPv6 else { throw failure }
+        let digits = text[text.index(after: colon)...]
+        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(digits),
+            (1...65_535).contains(port),
+            host == "*" || SocketAddress.isIPv4(host[...])
+                || host.hasPrefix("[") && host.hasSuffix("]")
+                    && SocketAddress.isIPv6(host.dropFirst().dropLast())
+        else { throw failure }
         self.init(host: host, port: port)
+    }
+
+    private static func isIPv4(_ text: Substring) -> Bool {
+        let fields = text.split(separator: ".", omittingEmptySubsequences: false)
+        return fields.count == 4
+            && fields.allSatisfy {
+                UInt8($0) != nil && $0.utf8.allSatisfy { (0x30...0x39).contains($0) }
+                    && ($0 == "0" || !$0.hasPrefix("0"))
+            }
+    }
+
+    /// RFC 4291: eight groups of up to four digits, one run of zeros as `::`, the last two groups maybe as IPv4.
+    private static func isIPv6(_ text: Substring) -> Bool {
+        /// How many groups a part without `::` has; nil when it is not well formed.
+        func groups(_ part: Substring, mayEndInIPv4: Bool) -> Int? {
+            if part.isEmpty { return 0 }
+            let fields = part.split(separator: ":", omittingEmptySubsequences: false)
+            var count = 0
+            for (index, field) in fields.enumerated() {
+                if mayEndInIPv4, index == fields.count - 1, isIPv4(field) {
+                    count += 2
+                } else if (1...4).contains(field.utf8.count),
+                    field.allSatisfy({ $0.isASCII && $0.isHexDigit })
+                {
+                    count += 1
+                } else {
+                    return nil
+                }
+            }
+            return count
+        }
+        guard let gap = text.firstRange(of: "::") else { return groups(text, mayEndInIPv4: true) == 8 }
+        guard let before = groups(text[..<gap.lowerBound], mayEndInIPv4: false),
+            let after = groups(text[gap.upperBound...], mayEndInIPv4: true)
+        else { return false }
+        return before + after < 8
     }
 
     package var description: String { "\(host):\(port)" }

@@ -18,13 +18,16 @@ extension Draft {
         lookAgain(after: Limits.briskLook)
         let dead = views(of: rollout.to).filter(\.isDead)
         for view in dead { state.rollout?.failed.insert(view.id) }
+        let unlaunched = situation.launchFailures.filter { $0.release == rollout.to }
+        for failure in unlaunched { state.rollout?.failed.insert(failure.id) }
         let failures = state.rollout?.failed.count ?? 0
         let size = situation.size(of: rollout.to)
         let fitCount = fit(rollout.to).count
         if let routeFailure = situation.routeFailure {
             giveUp(rollout, "the router refused: \(routeFailure)")
         } else if failures >= Limits.candidateFailures {
-            giveUp(rollout, "\(failures) instances of \(rollout.to) failed before they were healthy")
+            let why = unlaunched.last.map { ": \($0.reason)" } ?? ""
+            giveUp(rollout, "\(failures) instances of \(rollout.to) failed before they were healthy\(why)")
         } else if fitCount >= size {
             notes.append(
                 Note(.allHealthy, "all \(size) instances of \(rollout.to) are healthy", release: rollout.to))

@@ -16,6 +16,7 @@ extension Draft {
     mutating func reconcileFleet() {
         let wanted = wanted
         for view in views where view.isDead { removeDead(view) }
+        for failure in situation.launchFailures where isSettled(failure.release) { countRestart() }
         for release in wanted { keepRunning(release) }
         for view in views where !view.isDead && !wanted.contains(view.release) {
             let isKnown = situation.releases[view.release] != nil
@@ -37,10 +38,14 @@ extension Draft {
                 Note(
                     .instanceFailed, failureText(view, reason), instance: view.id, release: view.release,
                     details: ["reason": reason.rawValue]))
-            if view.release == state.current || state.standbys.contains(view.release) { countRestart() }
+            if isSettled(view.release) { countRestart() }
         }
         removals.append(.remove(view.id, reason: reason, grace: grace(view)))
         state.drainingSince[view.id] = nil
+    }
+
+    private func isSettled(_ release: ReleaseNumber) -> Bool {
+        release == state.current || state.standbys.contains(release)
     }
 
     private mutating func countRestart() {

@@ -4,6 +4,8 @@ package import Model
 package enum Limits {
     /// Instances of a new release that may fail before the rollout is given up.
     package static let candidateFailures = 3
+    /// How long the router may go on refusing before a rollout is given up: a proxy that restarts also refuses.
+    package static let refusalPatience = Span.seconds(2)
     /// How long the router may take to do what a switch asks before the old release is put back.
     package static let switchDeadline = Span.seconds(15)
     /// How long an old release may take to take its traffic back before that is reported as failed.

@@ -4,7 +4,7 @@ package import Model
 package enum Planner {
     package static func plan(_ situation: Situation) -> Plan {
         var draft = Draft(situation)
-        draft.noteProven()
+        draft.takeStock()
         draft.advanceRollout()
         draft.reconcileFleet()
         draft.reconcileRoute()
@@ -26,6 +26,10 @@ struct Draft {
     var drainReasons: [InstanceID: RemovalReason] = [:]
     /// Instances that this plan removes although they run.
     var gone: Set<InstanceID> = []
+    /// Launches that came to nothing and left nothing behind.
+    var vanished: [InstanceID: ReleaseNumber] = [:]
+    /// Why the router refuses what is asked of it now.
+    var refusal: String?
     var isGone = false
 
     var now: Instant { situation.now }
@@ -33,15 +37,17 @@ struct Draft {
     init(_ situation: Situation) {
         self.situation = situation
         state = situation.state
+        // A clock that was set back must not make any wait longer.
+        state.forgetFuture(after: situation.now)
         lookAgainAt = situation.now + Limits.settledLook
     }
 
     /// Remembers which instances have passed, forgets those that no longer exist, and judges each one.
-    mutating func noteProven() {
-        let present = situation.seen.instances.values
-            .filter { $0.key == state.key && !situation.removing.contains($0.id) }
-            .sorted { $0.id < $1.id }
-        let ids = Set(present.map(\.id))
+    mutating func takeStock() {
+        let mine = situation.seen.instances.values.filter { $0.key == state.key }
+        let present = mine.filter { !situation.removing.contains($0.id) }.sorted { $0.id < $1.id }
+        // What is being removed is remembered until it is gone: the removal may be interrupted.
+        let ids = Set(mine.map(\.id))
         state.proven.formIntersection(ids)
         state.drainingSince = state.drainingSince.filter { ids.contains($0.key) }
         for instance in present where instance.phase == .running && !state.proven.contains(instance.id) {
@@ -56,10 +62,33 @@ struct Draft {
         views = present.map {
             InstanceView(seen: $0, condition: situation.condition(of: $0, proven: state.proven))
         }
+        followLaunches()
+        if let failure = situation.routeFailure, !matches(desiredRoute()) { refusal = failure }
+    }
+
+    /// Counts launches under way that the platform does not show yet, and notices those that left nothing behind.
+    private mutating func followLaunches() {
+        for (id, release) in state.awaited.sorted(by: { $0.key < $1.key }) {
+            let isUnderWay = situation.launching.contains(id)
+            if let seen = situation.seen.instances[id] {
+                if !isUnderWay || seen.phase != .launching { state.awaited[id] = nil }
+            } else if isUnderWay {
+                let coming = ObservedInstance(
+                    id: id, key: state.key, release: release, phase: .launching, address: "", startedAt: now)
+                views.append(InstanceView(seen: coming, condition: .pending))
+            } else {
+                state.awaited[id] = nil
+                // Behind a router that refused, the launch was perhaps never tried.
+                if situation.routeFailure == nil { vanished[id] = release }
+            }
+        }
     }
 
     mutating func lookAgain(after span: Span) { lookAgain(at: now + span) }
     mutating func lookAgain(at moment: Instant) { lookAgainAt = min(lookAgainAt, moment) }
+
+    /// While something is on its way; a router that refuses is not asked again at once.
+    mutating func lookSoon() { lookAgain(after: refusal == nil ? Limits.briskLook : Limits.watchLook) }
 
     func views(of release: ReleaseNumber) -> [InstanceView] {
         views.filter { $0.release == release && state.drainingSince[$0.id] == nil }
@@ -81,7 +110,27 @@ struct Draft {
     /// Routes first, so that nothing is removed while requests still go to it.
     func finish() -> Plan {
         Plan(
-            state: state, steps: routing + launches + removals, notes: notes, lookAgainAt: lookAgainAt,
-            isGone: isGone)
+            state: state, steps: routing + launches + removals, notes: notes,
+            lookAgainAt: max(lookAgainAt, now + Limits.briskLook), isGone: isGone)
+    }
+}
+
+extension ServiceState {
+    /// Puts every time that lies ahead of `now` at `now`.
+    fileprivate mutating func forgetFuture(after now: Instant) {
+        drainingSince = drainingSince.mapValues { min($0, now) }
+        restarts.last = restarts.last.map { min($0, now) }
+        standbyRestarts.last = standbyRestarts.last.map { min($0, now) }
+        guard let rollout else { return }
+        self.rollout?.startedAt = min(rollout.startedAt, now)
+        self.rollout?.refusedSince = rollout.refusedSince.map { min($0, now) }
+        self.rollout?.phase =
+            switch rollout.phase {
+            case .launching(let since): .launching(since: min(since, now))
+            case .switching(let since): .switching(since: min(since, now))
+            case .watching(let since): .watching(since: min(since, now))
+            case .returning(let since, let reason): .returning(since: min(since, now), reason: reason)
+            case .ended: rollout.phase
+            }
     }
 }

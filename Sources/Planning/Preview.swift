@@ -8,8 +8,7 @@ package enum Preview {
     /// The steps from `situation` to the end of its rollout, in order. Changes nothing.
     package static func steps(_ situation: Situation) -> [Step] {
         var world = situation
-        world.launching = []
-        world.removing = []
+        world.finishWhatIsUnderWay()
         var steps: [Step] = []
         for _ in 0..<roundLimit {
             let plan = Planner.plan(world)
@@ -25,6 +24,20 @@ package enum Preview {
 }
 
 extension Situation {
+    /// Lets every launch, removal and refusal that is under way come to its good end.
+    mutating func finishWhatIsUnderWay() {
+        for id in removing { seen.instances[id] = nil }
+        for id in launching where seen.instances[id]?.phase == .launching {
+            seen.instances[id]?.phase = .running
+        }
+        for id in launching where seen.instances[id] == nil {
+            if let release = state.awaited[id] { carryOut(.launch(id, release: release)) }
+        }
+        launching = []
+        removing = []
+        routeFailure = nil
+    }
+
     /// Does a step as a world without faults would: at once, and with every probe passing.
     package mutating func carryOut(_ step: Step) {
         switch step {

@@ -16,7 +16,8 @@ package struct ProbeCounter: Hashable, Sendable {
         } else {
             failuresInARow += 1
             passesInARow = 0
-            if failuresInARow >= check.unhealthyAfter, health == .healthy { health = .failing }
+            // Also where nothing passed before: after a restart of the daemon, a broken instance starts afresh here.
+            if failuresInARow >= check.unhealthyAfter { health = .failing }
         }
     }
 }

@@ -1,12 +1,6 @@
 package import Model
 
-/// One difference between two releases, as `plan` and `deploy` show it.
-package struct ReleaseChange: Hashable, Sendable, Codable {
-    /// The name that the field has in kiln.yaml.
-    package var field: String
-    package var old: String?
-    package var new: String?
-
+extension ReleaseChange {
     /// What changes in behaviour from `old` (nil: nothing runs yet) to `new`.
     package static func list(from old: Release.Content?, to new: Release.Content) -> [ReleaseChange] {
         let oldFields = old.map(fields) ?? [:]

@@ -13,9 +13,11 @@ extension ServiceState {
         _ release: Release, replacing old: Release?, at now: Instant, by operatorName: String
     ) throws -> [Note] {
         if isRetiring { throw ServiceState.isRetiringFailure(key) }
-        // A count set by hand stands until the declared count itself changes.
-        if let old, old.content.run.replicas != release.content.run.replicas { replicas = nil }
-        return begin(.deploy, to: release.number, at: now, by: operatorName)
+        let notes = begin(.deploy, to: release.number, at: now, by: operatorName)
+        // A count set by hand stands until the declared count itself changes, and then until that release has
+        // succeeded: what serves keeps its size meanwhile.
+        if let old, old.content.run.replicas != release.content.run.replicas { rollout?.resetsReplicas = true }
+        return notes
     }
 
     /// Goes back to `target`, or to the last good release before the current one. During a deploy, aborts it.
@@ -40,6 +42,9 @@ extension ServiceState {
                 .notFound, "\(key) has no release \(destination)",
                 suggestion: "`kiln history \(key)` lists the releases there are")
         }
+        if let rollout, rollout.to == destination, !rollout.isReturning {
+            throw Failure(.conflict, "\(destination) is being rolled out already")
+        }
         guard destination != current || rollout != nil else {
             throw Failure(.conflict, "\(destination) is what serves already")
         }
@@ -53,6 +58,7 @@ extension ServiceState {
                 .notFound, "\(rollout.to) is the first release: there is none to go back to",
                 suggestion: "`kiln retire \(key)` stops the service")
         }
+        guard !rollout.isReturning else { return [] }
         let reason = "\(operatorName) asked for it"
         self.rollout?.phase = .returning(since: now, reason: reason)
         return [Note(.returning, "\(from) takes its traffic back: \(reason)", release: from)]
@@ -67,6 +73,7 @@ extension ServiceState {
         }
         if isRetiring { throw ServiceState.isRetiringFailure(key) }
         replicas = count
+        rollout?.resetsReplicas = false
         return [Note(.scaled, "\(key) runs \(count) instances", details: ["replicas": "\(count)"])]
     }
 
@@ -87,12 +94,18 @@ extension ServiceState {
             number: rolloutsBegun, kind: kind, from: current, to: release, startedAt: now, by: operatorName)
         // A fresh start: an old release's crashes must not hold back the one that mends them.
         restarts = RestartHistory()
+        standbyRestarts = RestartHistory()
         let text = kind == .deploy ? "rolling out \(release)" : "rolling back to \(release)"
         return [Note(.rolloutBegan, text, release: release, details: ["kind": kind.rawValue])]
     }
 
     private mutating func supersede(at now: Instant) {
         guard var old = rollout else { return }
+        // The first release of all is the only one there is to go back to, once it serves.
+        if current == nil, case .watching = old.phase {
+            current = old.to
+            good = [old.to]
+        }
         old.phase = .ended(at: now, .superseded)
         lastRollout = old
         rollout = nil
@@ -102,4 +115,11 @@ extension ServiceState {
         Failure(
             .conflict, "\(key) is being retired", suggestion: "wait until `kiln status` no longer lists it")
     }
+}
+
+extension Rollout {
+    /// Whether the old release is taking its traffic back.
+    var isReturning: Bool { if case .returning = phase { true } else { false } }
+    /// Whether the new release is still to be proven, without traffic.
+    var isLaunching: Bool { if case .launching = phase { true } else { false } }
 }

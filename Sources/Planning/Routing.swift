@@ -4,13 +4,18 @@ import Model
 extension Draft {
     mutating func reconcileRoute() {
         guard !isGone, !(state.isRetiring && views.isEmpty) else { return }
+        if state.current == nil, state.rollout == nil, views.isEmpty {
+            // A first release that failed leaves no door behind.
+            if situation.route != nil { routing.append(.removeRoute(state.key)) }
+            return
+        }
         let desired = desiredRoute()
         guard !matches(desired) else { return }
         routing.append(.route(desired))
-        lookAgain(after: Limits.briskLook)
+        lookSoon()
     }
 
-    private func desiredRoute() -> Route {
+    func desiredRoute() -> Route {
         let serving = servingRelease
         // With nobody fit to take over, traffic stays where it is: a bad answer can recover, no answer cannot.
         let canServe = serving.map { !fit($0).isEmpty } ?? false
@@ -41,11 +46,21 @@ extension Draft {
     /// Nobody is let in before the first release may serve; a retiring service keeps its door until it is empty,
     /// so that requests in flight are answered.
     private func listener(for serving: ReleaseNumber?) -> Listener? {
-        if let serving { return situation.releases[serving]?.content.listen }
-        return situation.route?.listener
+        guard let serving, !mustLeaveDoorShut else { return situation.route?.listener }
+        return situation.releases[serving]?.content.listen
     }
 
-    private func matches(_ desired: Route) -> Bool {
+    /// Whether the current release's door cannot be opened, and the next one, which has another, is to be proven
+    /// behind it all the same.
+    var mustLeaveDoorShut: Bool {
+        guard let rollout = state.rollout, rollout.isLaunching, let current = state.current,
+            isRefusedForLong
+        else { return false }
+        let door = situation.releases[current]?.content.listen
+        return situation.route?.listener != door && situation.releases[rollout.to]?.content.listen != door
+    }
+
+    func matches(_ desired: Route) -> Bool {
         guard situation.seen.router.isRunning, let observed = situation.route else {
             return desired.servers.isEmpty && desired.listener == nil
         }

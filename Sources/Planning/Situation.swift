@@ -10,21 +10,28 @@ package struct Situation: Hashable, Sendable {
     package var launching: Set<InstanceID>
     /// Removals that this daemon is carrying out now: as good as gone.
     package var removing: Set<InstanceID>
+    /// Launches that failed since the last decision and left nothing behind.
+    package var launchFailures: [LaunchFailure]
     /// Why the router last refused what it was asked, if it did.
     package var routeFailure: String?
+    /// When this daemon began to look; nil where that does not matter. No wait runs out while nobody looks.
+    package var lookingSince: Instant?
     package var now: Instant
 
     package init(
         state: ServiceState, releases: [ReleaseNumber: Release], seen: Observation,
-        launching: Set<InstanceID> = [], removing: Set<InstanceID> = [], routeFailure: String? = nil,
-        now: Instant
+        launching: Set<InstanceID> = [], removing: Set<InstanceID> = [], launchFailures: [LaunchFailure] = [],
+        routeFailure: String? = nil,
+        lookingSince: Instant? = nil, now: Instant
     ) {
         self.state = state
         self.releases = releases
         self.seen = seen
         self.launching = launching
         self.removing = removing
+        self.launchFailures = launchFailures
         self.routeFailure = routeFailure
+        self.lookingSince = lookingSince
         self.now = now
     }
 
@@ -32,7 +39,30 @@ package struct Situation: Hashable, Sendable {
 
     /// How many instances a release should have when it is kept running.
     package func size(of release: ReleaseNumber) -> Int {
-        state.replicas ?? releases[release]?.content.run.replicas ?? 0
+        let declared = releases[release]?.content.run.replicas ?? 0
+        if let rollout = state.rollout, rollout.resetsReplicas, rollout.to == release { return declared }
+        return state.replicas ?? declared
+    }
+
+    /// When a wait really began that was written down as begun at `since`.
+    func begun(_ since: Instant) -> Instant {
+        guard let lookingSince, lookingSince <= now else { return since }
+        return max(since, lookingSince)
+    }
+
+    func elapsed(since: Instant) -> Span { now - begun(since) }
+}
+
+/// A launch that was tried and failed.
+package struct LaunchFailure: Hashable, Sendable {
+    package var id: InstanceID
+    package var release: ReleaseNumber
+    package var reason: String
+
+    package init(id: InstanceID, release: ReleaseNumber, reason: String) {
+        self.id = id
+        self.release = release
+        self.reason = reason
     }
 }
 
@@ -81,7 +111,8 @@ extension Situation {
         if proven.contains(instance.id) {
             return !instance.isMonitored || health(of: instance) == .failing ? .sick : .fit
         }
-        let deadline = releases[instance.release]?.content.rollout.deadline ?? .zero
-        return now - instance.startedAt >= deadline ? .dead(.neverHealthy) : .starting
+        // One of a release that nobody knows did nothing wrong: it is let go like any other that is not wanted.
+        guard let deadline = releases[instance.release]?.content.rollout.deadline else { return .starting }
+        return elapsed(since: instance.startedAt) >= deadline ? .dead(.neverHealthy) : .starting
     }
 }

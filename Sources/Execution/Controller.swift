@@ -1,0 +1,160 @@
+internal import Logging
+package import Model
+internal import Planning
+internal import Ports
+internal import Trust
+
+/// All services of one daemon: starts a controller for each, and hands requests to the right one.
+package actor Controller {
+    private let world: World
+    private var services: [ServiceKey: ServiceController] = [:]
+    private let arrivals: AsyncStream<ServiceController>
+    private let arrival: AsyncStream<ServiceController>.Continuation
+
+    package init(_ world: World) {
+        self.world = world
+        (arrivals, arrival) = AsyncStream.makeStream()
+    }
+
+    /// Takes up every service where the last daemon left it. Call once, before `run`.
+    package func recover() async throws {
+        for interrupted in try await world.store.unfinishedSteps() {
+            let outcome = StepOutcome(
+                journalNumber: interrupted.journalNumber,
+                failure: Failure(
+                    .cancelled, "the daemon stopped before the outcome was known; what runs was observed"))
+            try await world.store.finish([outcome], for: interrupted.key, at: world.clock.now)
+        }
+        for state in try await world.store.services() where state.isAlive {
+            try await begin(state)
+        }
+    }
+
+    /// Keeps all services as intended until the task is cancelled.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.passOnChanges() }
+            for await service in arrivals {
+                group.addTask {
+                    await service.run()
+                    await self.ended(service)
+                }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func passOnChanges() async {
+        for await _ in world.platform.changes {
+            for service in services.values { service.lookNow() }
+        }
+    }
+
+    private func begin(_ state: ServiceState) async throws {
+        let service = ServiceController(
+            state, releases: try await world.store.releases(of: state.key), world: world)
+        services[state.key] = service
+        arrival.yield(service)
+    }
+
+    private func ended(_ service: ServiceController) async {
+        guard !Task.isCancelled else { return }
+        services[service.key] = nil
+        await forgetUnusedImages()
+    }
+
+    /// Lets the platform go of what was made for images that no service may need again soon.
+    package func forgetUnusedImages() async {
+        var images: Set<Digest> = []
+        for service in services.values { images.formUnion(await service.imagesInUse) }
+        do {
+            try await world.platform.forgetImages(except: images)
+        } catch {
+            world.logger.warning("unused images not removed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    // MARK: Requests
+
+    /// Everything that runs or ran under a name.
+    package func snapshots() async throws -> [ServiceSnapshot] {
+        var snapshots: [ServiceSnapshot] = []
+        for key in services.keys.sorted() {
+            if let snapshot = try await services[key]?.snapshot() { snapshots.append(snapshot) }
+        }
+        return snapshots
+    }
+
+    package func snapshot(of key: ServiceKey) async throws -> ServiceSnapshot {
+        if let service = services[key] { return try await service.snapshot() }
+        guard let state = try await world.store.service(key) else { throw Controller.unknown(key) }
+        let releases = try await world.store.releases(of: key)
+        return ServiceSnapshot(
+            state: state, releases: Dictionary(uniqueKeysWithValues: releases.map { ($0.number, $0) }),
+            seen: Observation(at: world.clock.now))
+    }
+
+    /// Makes a release of `content` and begins to roll it out. nil: it is what serves already, and nothing was done.
+    package func deploy(
+        _ content: Release.Content, as key: ServiceKey, message: String, by operatorName: String, force: Bool
+    ) async throws -> Rollout? {
+        try await world.platform.prepare(content.image)
+        let service = try await serviceForDeploy(key)
+        let rollout = try await service.deploy(
+            content, digest: try content.digest(), message: message, by: operatorName, force: force)
+        return rollout
+    }
+
+    private func serviceForDeploy(_ key: ServiceKey) async throws -> ServiceController {
+        if let service = services[key] { return service }
+        let stored = try await world.store.service(key)
+        // Another request may have begun the same service while this one read the store.
+        if let service = services[key] { return service }
+        try await begin(stored ?? ServiceState(key: key))
+        return services[key]!
+    }
+
+    /// What a deploy of `content` would change and do. Changes nothing.
+    package func preview(_ content: Release.Content, as key: ServiceKey) async throws -> DeployPreview {
+        let snapshot = try? await snapshot(of: key)
+        return try DeployPreview.make(
+            content, digest: try content.digest(), key: key, snapshot: snapshot, now: world.clock.now)
+    }
+
+    package func rollBack(
+        _ key: ServiceKey, to release: ReleaseNumber?, by operatorName: String
+    ) async throws -> Rollout {
+        try await running(key).rollBack(to: release, by: operatorName)
+    }
+
+    package func scale(_ key: ServiceKey, to count: Int) async throws {
+        try await running(key).change { state in (nil, try state.scale(to: count), ()) }
+    }
+
+    package func retire(_ key: ServiceKey) async throws {
+        let now = world.clock.now
+        try await running(key).change { state in (nil, state.beginRetiring(at: now), ()) }
+    }
+
+    package func events(of key: ServiceKey, after number: Int, limit: Int) async throws -> [Event] {
+        try await world.store.events(of: key, after: number, limit: limit)
+    }
+
+    package func log(of id: InstanceID, lines: Int) async throws -> [LogLine] {
+        try await world.platform.log(of: id, lines: lines)
+    }
+
+    private func running(_ key: ServiceKey) throws -> ServiceController {
+        guard let service = services[key] else { throw Controller.unknown(key) }
+        return service
+    }
+
+    private static func unknown(_ key: ServiceKey) -> Failure {
+        Failure(.notFound, "no service \(key) runs here", suggestion: "`kiln status` lists what does")
+    }
+}
+
+extension ServiceState {
+    /// Whether anything of it runs or should run.
+    var isAlive: Bool { current != nil || rollout != nil || isRetiring }
+}

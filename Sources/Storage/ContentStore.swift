@@ -1,0 +1,115 @@
+internal import Foundation
+internal import Glibc
+package import Model
+internal import Ports
+internal import Trust
+
+/// Blobs by digest in the layout that OCI tools use, with what was derived from them beside it.
+/// Every write is whole or absent, so several processes may share a store and any may be killed.
+package struct ContentStore: ImageStore {
+    package let root: String
+
+    /// How long to wait for another process that holds a lock, in rounds of `lockPause`.
+    static let lockRounds = 90_000
+    static let lockPause = Duration.milliseconds(20)
+    /// Derived values are small; a larger one is damage.
+    static let longestCached = 64 << 20
+
+    /// Opens or makes a store in the folder `root`.
+    package init(_ root: String) throws {
+        self.root = root
+        for folder in ["blobs/sha256", "tmp", "cache", "images", "locks", "folders"] {
+            try DurableFile.makeFolder("\(root)/\(folder)")
+        }
+    }
+
+    package func path(of blob: Digest) -> String? {
+        let path = blobPath(blob)
+        return access(path, R_OK) == 0 ? path : nil
+    }
+
+    package func read(_ blob: Digest, limit: Int) throws -> [UInt8] {
+        guard let bytes = try DurableFile.read(blobPath(blob), limit: limit) else {
+            throw Failure(
+                .notFound, "the store holds no blob \(blob)", suggestion: "`kiln image list` lists its images"
+            )
+        }
+        guard Digest.sha256(of: bytes) == blob else {
+            throw Failure(
+                .storeDamaged, "a blob no longer has the digest that it is named by", at: blobPath(blob),
+                suggestion: "delete the file and bake again")
+        }
+        return bytes
+    }
+
+    package func write(_ bytes: [UInt8]) throws -> Digest {
+        let digest = Digest.sha256(of: bytes)
+        if path(of: digest) == nil { try DurableFile.write(bytes, to: blobPath(digest)) }
+        return digest
+    }
+
+    package func temporaryPath() throws -> String {
+        "\(root)/tmp/\(getpid())-\(UInt64.random(in: 0 ... .max))"
+    }
+
+    package func adopt(_ temporaryPath: String, as blob: Digest) throws {
+        try DurableFile.move(temporaryPath, to: blobPath(blob))
+    }
+
+    package func cached(_ key: String) -> [UInt8]? {
+        try? DurableFile.read("\(root)/cache/\(key)", limit: ContentStore.longestCached)
+    }
+
+    package func cache(_ key: String, _ bytes: [UInt8]) throws {
+        let path = "\(root)/cache/\(key)"
+        try DurableFile.makeFolder(DurableFile.folder(of: path))
+        try DurableFile.write(bytes, to: path)
+    }
+
+    package func folder(_ name: String) throws -> String {
+        let path = "\(root)/folders/\(name)"
+        try DurableFile.makeFolder(path)
+        return path
+    }
+
+    package func images() throws -> [ImageRecord] {
+        let names = try FileManager.default.contentsOfDirectory(atPath: "\(root)/images")
+        return try names.filter { $0.hasSuffix(".json") }.compactMap { name in
+            guard let bytes = try DurableFile.read("\(root)/images/\(name)", limit: 1 << 20) else {
+                return nil
+            }
+            return try CanonicalJSON.decode(ImageRecord.self, from: Data(bytes))
+        }.sorted { ($0.bakedAt, $0.digest) < ($1.bakedAt, $1.digest) }
+    }
+
+    package func record(_ image: ImageRecord) throws {
+        try DurableFile.write(
+            [UInt8](try CanonicalJSON.encode(image)), to: "\(root)/images/\(image.digest.hex).json")
+    }
+
+    package func locked<Result: Sendable>(
+        _ name: String, _ body: () async throws -> Result
+    ) async throws -> Result {
+        let path = "\(root)/locks/\(name.replacing("/", with: "-")).lock"
+        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw DurableFile.systemFailure("cannot open", path) }
+        defer { close(file) }
+        for _ in 1...ContentStore.lockRounds {
+            if flock(file, LOCK_EX | LOCK_NB) == 0 { return try await body() }
+            try await Task.sleep(for: ContentStore.lockPause)
+        }
+        throw Failure(.timedOut, "another kiln has held this lock for too long", at: path)
+    }
+
+    /// Deletes the temporary files of processes that no longer run.
+    package func sweep() throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: "\(root)/tmp") {
+            guard let owner = Int32(name.prefix { $0 != "-" }), kill(owner, 0) != 0, errno == ESRCH else {
+                continue
+            }
+            try? FileManager.default.removeItem(atPath: "\(root)/tmp/\(name)")
+        }
+    }
+
+    private func blobPath(_ blob: Digest) -> String { "\(root)/blobs/sha256/\(blob.hex)" }
+}

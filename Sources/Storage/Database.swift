@@ -1,0 +1,207 @@
+internal import Foundation
+internal import GRDB
+package import Model
+package import Ports
+internal import Trust
+
+/// Intent, journal and history in one SQLite file. A write is on disk before its call returns.
+package final class Database: StateStore {
+    private let queue: DatabaseQueue
+
+    /// Opens or makes the database at `path`.
+    package init(_ path: String) throws {
+        var configuration = Configuration()
+        configuration.journalMode = .wal
+        configuration.busyMode = .timeout(Database.lockPatience)
+        queue = try Database.translated { try DatabaseQueue(path: path, configuration: configuration) }
+        try Database.translated {
+            // The library lowers this to NORMAL for WAL; only FULL survives a power cut.
+            try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous=FULL") }
+            let level = try queue.read { try Int.fetchOne($0, sql: "PRAGMA synchronous") }
+            guard level == 2 else {
+                throw Failure(.internalError, "the database does not flush its writes", at: path)
+            }
+            try Database.migrator.migrate(queue)
+        }
+    }
+
+    /// Seconds to wait for another process before giving up on the database.
+    private static let lockPatience = 5.0
+
+    private static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1 services, releases, journal, events") { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE service (key TEXT PRIMARY KEY, generation INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
+                    CREATE TABLE release (
+                        key TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL, release TEXT NOT NULL,
+                        PRIMARY KEY (key, number)) STRICT;
+                    CREATE TABLE journal (
+                        number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, step TEXT NOT NULL,
+                        intended_at INTEGER NOT NULL, ended_at INTEGER, failure TEXT) STRICT;
+                    CREATE INDEX journal_unfinished ON journal (number) WHERE ended_at IS NULL;
+                    CREATE TABLE event (
+                        number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, at INTEGER NOT NULL,
+                        rollout INTEGER, note TEXT NOT NULL) STRICT;
+                    CREATE INDEX event_by_key ON event (key, number);
+                    """)
+        }
+        return migrator
+    }
+
+    package func services() async throws -> [ServiceState] {
+        try await read { database in
+            try String.fetchAll(database, sql: "SELECT state FROM service ORDER BY key").map(Database.decode)
+        }
+    }
+
+    package func service(_ key: ServiceKey) async throws -> ServiceState? {
+        try await read { database in
+            try String.fetchOne(
+                database, sql: "SELECT state FROM service WHERE key = ?", arguments: [key.description]
+            )
+            .map(Database.decode)
+        }
+    }
+
+    package func releases(of key: ServiceKey) async throws -> [Release] {
+        try await read { database in
+            try String.fetchAll(
+                database, sql: "SELECT release FROM release WHERE key = ? ORDER BY number",
+                arguments: [key.description]
+            ).map(Database.decode)
+        }
+    }
+
+    package func commit(
+        _ state: ServiceState, adding release: Release?, intents: [Step], notes: [Note], at now: Instant
+    ) async throws -> [Int] {
+        try await write { database in
+            let key = state.key.description
+            let stored = try Int.fetchOne(
+                database, sql: "SELECT generation FROM service WHERE key = ?", arguments: [key])
+            guard state.generation == (stored ?? 0) + 1 else {
+                throw Failure(
+                    .conflict, "\(state.key) was changed by somebody else at the same time",
+                    suggestion: "look at `kiln status` and try again")
+            }
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO service (key, generation, state) VALUES (?, ?, ?)",
+                arguments: [key, state.generation, try Database.encode(state)])
+            if let release {
+                try database.execute(
+                    sql: "INSERT INTO release (key, number, digest, release) VALUES (?, ?, ?, ?)",
+                    arguments: [
+                        key, release.number.value, release.digest.description, try Database.encode(release),
+                    ])
+            }
+            for note in notes { try Database.insert(note, of: state, at: now, into: database) }
+            return try intents.map { step in
+                try database.execute(
+                    sql: "INSERT INTO journal (key, step, intended_at) VALUES (?, ?, ?)",
+                    arguments: [key, try Database.encode(step), now.milliseconds])
+                return Int(database.lastInsertedRowID)
+            }
+        }
+    }
+
+    package func finish(_ outcomes: [StepOutcome], for key: ServiceKey, at now: Instant) async throws {
+        try await write { database in
+            let state = try String.fetchOne(
+                database, sql: "SELECT state FROM service WHERE key = ?", arguments: [key.description]
+            ).map { try Database.decode($0) as ServiceState }
+            for outcome in outcomes {
+                try database.execute(
+                    sql: "UPDATE journal SET ended_at = ?, failure = ? WHERE number = ?",
+                    arguments: [now.milliseconds, outcome.failure?.description, outcome.journalNumber])
+                guard let note = outcome.note else { continue }
+                try Database.insert(note, of: state ?? ServiceState(key: key), at: now, into: database)
+            }
+        }
+    }
+
+    package func events(of key: ServiceKey, after number: Int, limit: Int) async throws -> [Event] {
+        try await read { database in
+            try Row.fetchAll(
+                database,
+                sql: "SELECT * FROM event WHERE key = ? AND number > ? ORDER BY number DESC LIMIT ?",
+                arguments: [key.description, number, limit]
+            ).reversed().map { row in
+                Event(
+                    number: row["number"], at: Instant(milliseconds: row["at"]), key: key,
+                    rollout: row["rollout"],
+                    note: try Database.decode(row["note"]))
+            }
+        }
+    }
+
+    package func unfinishedSteps() async throws -> [UnfinishedStep] {
+        try await read { database in
+            try Row.fetchAll(database, sql: "SELECT * FROM journal WHERE ended_at IS NULL ORDER BY number")
+                .map {
+                    UnfinishedStep(
+                        journalNumber: $0["number"], key: try ServiceKey(parsing: $0["key"]),
+                        step: try Database.decode($0["step"]))
+                }
+        }
+    }
+
+    private static func insert(
+        _ note: Note, of state: ServiceState, at now: Instant, into database: GRDB.Database
+    ) throws {
+        try database.execute(
+            sql: "INSERT INTO event (key, at, rollout, note) VALUES (?, ?, ?, ?)",
+            arguments: [
+                state.key.description, now.milliseconds, (state.rollout ?? state.lastRollout)?.number,
+                try encode(note),
+            ])
+    }
+
+    private static func encode(_ value: some Encodable) throws -> String {
+        String(decoding: try CanonicalJSON.encode(value), as: UTF8.self)
+    }
+
+    private static func decode<Value: Decodable>(_ text: String) throws -> Value {
+        try CanonicalJSON.decode(Value.self, from: Data(text.utf8))
+    }
+
+    private func read<Value: Sendable>(
+        _ body: @Sendable @escaping (GRDB.Database) throws -> Value
+    ) async throws -> Value {
+        try await Database.translated { try await queue.read(body) }
+    }
+
+    private func write<Value: Sendable>(
+        _ body: @Sendable @escaping (GRDB.Database) throws -> Value
+    ) async throws -> Value {
+        try await Database.translated { try await queue.write(body) }
+    }
+
+    private static func translated<Value>(_ body: () throws -> Value) throws -> Value {
+        do { return try body() } catch let error as DatabaseError { throw failure(error) }
+    }
+
+    private static func translated<Value>(_ body: () async throws -> Value) async throws -> Value {
+        do { return try await body() } catch let error as DatabaseError { throw failure(error) }
+    }
+
+    private static func failure(_ error: DatabaseError) -> Failure {
+        switch error.resultCode {
+        case .SQLITE_FULL:
+            Failure(
+                .diskFull, "the database could not be written: the disk is full",
+                suggestion: "free some room; what runs goes on running", cause: error)
+        case .SQLITE_BUSY, .SQLITE_LOCKED:
+            Failure(
+                .conflict, "another process holds the database",
+                suggestion: "is a second `kiln serve` running?")
+        case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM:
+            Failure(
+                .notPermitted, "the database cannot be opened",
+                suggestion: "run as root, or choose another --root",
+                cause: error)
+        default: Failure(.storeDamaged, "the database failed", cause: error)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+package import Execution
+internal import Foundation
+internal import HTTPTypes
+package import Hummingbird
+internal import Model
+internal import WireAPI
+
+/// Version 1 of the HTTP API: thin, every decision is the controller's.
+package enum APIRoutes {
+    /// How long an events request may wait for news, and how often it looks meanwhile.
+    static let longestWait = Span.seconds(20)
+    static let lookEvery = Span.milliseconds(40)
+    static let eventsPerAnswer = 500
+    static let mostLogLines = 10_000
+
+    package static func router(_ controller: Controller) -> Router<PeerContext> {
+        let router = Router(context: PeerContext.self)
+        router.add(middleware: Gatekeeper())
+        addReading(to: router, controller)
+        addChanging(to: router, controller)
+        return router
+    }
+
+    private static func addReading(to router: Router<PeerContext>, _ controller: Controller) {
+        router.get("v1/status") { _, _ in
+            try Coding.answer(StatusAnswer(services: try await controller.snapshots().map(\.status)))
+        }
+        router.get("v1/services/:key") { _, context in
+            try Coding.answer(try await controller.snapshot(of: key(context)).status)
+        }
+        router.get("v1/services/:key/history") { _, context in
+            let key = try key(context)
+            let snapshot = try await controller.snapshot(of: key)
+            return try Coding.answer(
+                HistoryAnswer(
+                    releases: snapshot.releases.values.sorted { $0.number < $1.number },
+                    current: snapshot.state.current, good: snapshot.state.good,
+                    events: try await controller.events(of: key, after: 0, limit: eventsPerAnswer)))
+        }
+        router.get("v1/services/:key/events") { request, context in
+            let key = try key(context)
+            let after = request.uri.queryParameters["after"].flatMap { Int($0) } ?? 0
+            let wait = request.uri.queryParameters["wait"].flatMap { Span(String($0)) } ?? .zero
+            return try Coding.answer(EventsAnswer(events: try await events(controller, key, after, wait)))
+        }
+        router.get("v1/instances/:id/log") { request, context in
+            let id = try InstanceID(try context.parameters.require("id"))
+            let lines = request.uri.queryParameters["lines"].flatMap { Int($0) } ?? 100
+            let log = try await controller.log(of: id, lines: min(max(1, lines), mostLogLines))
+            return try Coding.answer(
+                LogAnswer(lines: log))
+        }
+    }
+
+    private static func addChanging(to router: Router<PeerContext>, _ controller: Controller) {
+        router.post("v1/services/:key/deploy") { request, context in
+            let key = try key(context)
+            let order = try await Coding.body(DeployRequest.self, of: request)
+            let last = try await controller.events(of: key, after: 0, limit: 1).last?.number ?? 0
+            let rollout = try await controller.deploy(
+                order.content, as: key, message: order.message, by: try await context.operatorName(),
+                force: order.force)
+            return try Coding.answer(RolloutAnswer(rollout: rollout, eventsAfter: last))
+        }
+        router.post("v1/services/:key/plan") { request, context in
+            let order = try await Coding.body(DeployRequest.self, of: request)
+            return try Coding.answer(try await controller.preview(order.content, as: key(context)).answer)
+        }
+        router.post("v1/services/:key/rollback") { request, context in
+            let key = try key(context)
+            let order = try await Coding.body(RollbackRequest.self, of: request)
+            let last = try await controller.events(of: key, after: 0, limit: 1).last?.number ?? 0
+            let rollout = try await controller.rollBack(
+                key, to: order.to, by: try await context.operatorName())
+            return try Coding.answer(RolloutAnswer(rollout: rollout, eventsAfter: last))
+        }
+        router.post("v1/services/:key/scale") { request, context in
+            let key = try key(context)
+            try await controller.scale(
+                key, to: try await Coding.body(ScaleRequest.self, of: request).replicas)
+            return try Coding.answer(try await controller.snapshot(of: key).status)
+        }
+        router.delete("v1/services/:key") { _, context in
+            let key = try key(context)
+            try await controller.retire(key)
+            return try Coding.answer(try await controller.snapshot(of: key).status)
+        }
+    }
+
+    private static func key(_ context: PeerContext) throws -> ServiceKey {
+        let text = try context.parameters.require("key")
+        return try ServiceKey(parsing: text.removingPercentEncoding ?? text)
+    }
+
+    /// Answers as soon as there is news, or with nothing after `wait`.
+    private static func events(
+        _ controller: Controller, _ key: ServiceKey, _ after: Int, _ wait: Span
+    ) async throws -> [Event] {
+        let looks = max(1, min(wait, longestWait).milliseconds / lookEvery.milliseconds)
+        for look in 1...looks {
+            let events = try await controller.events(of: key, after: after, limit: eventsPerAnswer)
+            if !events.isEmpty || look == looks { return events }
+            try await Task.sleep(for: lookEvery.duration)
+        }
+        return []
+    }
+}

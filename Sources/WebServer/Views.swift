@@ -1,0 +1,60 @@
+internal import Execution
+internal import Model
+internal import WireAPI
+
+extension ServiceSnapshot {
+    /// The wire form, instances in the order of their names.
+    var status: ServiceStatus {
+        let release = (state.current ?? state.rollout?.to).flatMap { releases[$0] }
+        let route = seen.router.routes[state.key]
+        return ServiceStatus(
+            key: state.key, current: state.current, image: release?.content.image,
+            listen: release?.content.listen.map { "\($0.address) \($0.trafficProtocol.rawValue)" },
+            replicas: state.replicas ?? release?.content.run.replicas ?? 0, standbys: state.standbys,
+            rollout: state.rollout, lastRollout: state.lastRollout, isRetiring: state.isRetiring,
+            instances: seen.instances.values.sorted { $0.id < $1.id }.map { status(of: $0, route) },
+            traffic: route?.counts ?? TrafficCounts())
+    }
+
+    private func status(of instance: ObservedInstance, _ route: ObservedRoute?) -> InstanceStatus {
+        let server = route?.servers[instance.id]
+        let weight = if case .serving(let weight) = server?.state { weight } else { 0 }
+        let phase: InstanceStatus.Phase =
+            switch instance.phase {
+            case .launching: .launching
+            case .running: .running
+            case .exited: .exited
+            }
+        return InstanceStatus(
+            id: instance.id, release: instance.release, phase: phase,
+            health: instance.commandHealth ?? server?.health ?? .unproven, weight: weight,
+            sessions: server?.sessions ?? 0, address: instance.address, startedAt: instance.startedAt)
+    }
+}
+
+extension DeployPreview {
+    var answer: PlanAnswer {
+        PlanAnswer(
+            from: from, to: to, changes: changes,
+            steps: steps.map(\.text))
+    }
+}
+
+extension Step {
+    /// What the step does, for people.
+    fileprivate var text: String {
+        switch self {
+        case .launch(let id, let release): return "launch \(id) of \(release)"
+        case .remove(let id, let reason, _): return "remove \(id) (\(reason.rawValue))"
+        case .removeRoute(let key): return "stop listening for \(key)"
+        case .route(let route):
+            let serving = route.servers.filter { if case .serving = $0.state { true } else { false } }
+            let others = route.servers.count - serving.count
+            let names = serving.map(\.id.text).joined(separator: ", ")
+            let place = route.listener.map { " at \($0.address)" } ?? ""
+            return serving.isEmpty
+                ? "probe \(others) instances, without traffic"
+                : "send all new requests\(place) to \(names); \(others) others stay without"
+        }
+    }
+}

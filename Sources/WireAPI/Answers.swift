@@ -1,0 +1,125 @@
+package import Model
+
+/// The answer to everything that could not be done.
+package struct FailureAnswer: Sendable, Codable {
+    package var failures: [Failure]
+    package init(failures: [Failure]) { self.failures = failures }
+}
+
+/// The answer to a deploy or rollback that began.
+package struct RolloutAnswer: Sendable, Codable {
+    /// nil: what was asked for serves already.
+    package var rollout: Rollout?
+    /// The newest event before the rollout: read on from here to follow it.
+    package var eventsAfter: Int
+
+    package init(rollout: Rollout?, eventsAfter: Int) {
+        self.rollout = rollout
+        self.eventsAfter = eventsAfter
+    }
+}
+
+package struct PlanAnswer: Sendable, Codable {
+    package var from: ReleaseNumber?
+    package var to: ReleaseNumber
+    package var changes: [ReleaseChange]
+    package var steps: [String]
+
+    package init(from: ReleaseNumber?, to: ReleaseNumber, changes: [ReleaseChange], steps: [String]) {
+        self.from = from
+        self.to = to
+        self.changes = changes
+        self.steps = steps
+    }
+}
+
+package struct ServiceStatus: Sendable, Codable {
+    package var key: ServiceKey
+    package var current: ReleaseNumber?
+    package var image: Digest?
+    package var listen: String?
+    package var replicas: Int
+    package var standbys: [ReleaseNumber]
+    package var rollout: Rollout?
+    package var lastRollout: Rollout?
+    package var isRetiring: Bool
+    package var instances: [InstanceStatus]
+    package var traffic: TrafficCounts
+
+    package init(
+        key: ServiceKey, current: ReleaseNumber?, image: Digest?, listen: String?, replicas: Int,
+        standbys: [ReleaseNumber], rollout: Rollout?, lastRollout: Rollout?, isRetiring: Bool,
+        instances: [InstanceStatus], traffic: TrafficCounts
+    ) {
+        self.key = key
+        self.current = current
+        self.image = image
+        self.listen = listen
+        self.replicas = replicas
+        self.standbys = standbys
+        self.rollout = rollout
+        self.lastRollout = lastRollout
+        self.isRetiring = isRetiring
+        self.instances = instances
+        self.traffic = traffic
+    }
+}
+
+package struct InstanceStatus: Sendable, Codable {
+    package enum Phase: String, Sendable, Codable {
+        case launching, running, exited
+    }
+
+    package var id: InstanceID
+    package var release: ReleaseNumber
+    package var phase: Phase
+    package var health: Health
+    /// Share of new requests; 0 takes none.
+    package var weight: Int
+    package var sessions: Int
+    package var address: String
+    package var startedAt: Instant
+
+    package init(
+        id: InstanceID, release: ReleaseNumber, phase: Phase, health: Health, weight: Int, sessions: Int,
+        address: String, startedAt: Instant
+    ) {
+        self.id = id
+        self.release = release
+        self.phase = phase
+        self.health = health
+        self.weight = weight
+        self.sessions = sessions
+        self.address = address
+        self.startedAt = startedAt
+    }
+}
+
+package struct StatusAnswer: Sendable, Codable {
+    package var services: [ServiceStatus]
+    package init(services: [ServiceStatus]) { self.services = services }
+}
+
+package struct HistoryAnswer: Sendable, Codable {
+    package var releases: [Release]
+    package var current: ReleaseNumber?
+    package var good: [ReleaseNumber]
+    package var events: [Event]
+
+    package init(releases: [Release], current: ReleaseNumber?, good: [ReleaseNumber], events: [Event]) {
+        self.releases = releases
+        self.current = current
+        self.good = good
+        self.events = events
+    }
+}
+
+package struct EventsAnswer: Sendable, Codable {
+    package var events: [Event]
+    package init(events: [Event]) { self.events = events }
+}
+
+package struct LogAnswer: Sendable, Codable {
+    package var lines: [LogLine]
+    package init(lines: [LogLine]) { self.lines = lines }
+}

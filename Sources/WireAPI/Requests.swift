@@ -1,0 +1,40 @@
+package import Model
+
+/// Paths of version 1 of the API. Messages only ever gain fields; what changes meaning gets a new version.
+package enum WirePath {
+    package static let version = "v1"
+    package static let status = "/v1/status"
+    package static let services = "/v1/services"
+    package static func service(_ key: ServiceKey) -> String { "/v1/services/\(key)" }
+    package static func deploy(_ key: ServiceKey) -> String { service(key) + "/deploy" }
+    package static func plan(_ key: ServiceKey) -> String { service(key) + "/plan" }
+    package static func rollback(_ key: ServiceKey) -> String { service(key) + "/rollback" }
+    package static func scale(_ key: ServiceKey) -> String { service(key) + "/scale" }
+    package static func events(_ key: ServiceKey) -> String { service(key) + "/events" }
+    package static func history(_ key: ServiceKey) -> String { service(key) + "/history" }
+    package static func log(_ id: InstanceID) -> String { "/v1/instances/\(id)/log" }
+}
+
+package struct DeployRequest: Sendable, Codable {
+    package var content: Release.Content
+    package var message: String
+    /// Roll out even what serves already.
+    package var force: Bool
+
+    package init(content: Release.Content, message: String, force: Bool) {
+        self.content = content
+        self.message = message
+        self.force = force
+    }
+}
+
+package struct RollbackRequest: Sendable, Codable {
+    /// nil: the last good release before the current one.
+    package var to: ReleaseNumber?
+    package init(to: ReleaseNumber?) { self.to = to }
+}
+
+package struct ScaleRequest: Sendable, Codable {
+    package var replicas: Int
+    package init(replicas: Int) { self.replicas = replicas }
+}
