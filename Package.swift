@@ -8,7 +8,9 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-func product(_ name: String, _ package: String) -> Target.Dependency { .product(name: name, package: package) }
+func product(_ name: String, _ package: String) -> Target.Dependency {
+    .product(name: name, package: package)
+}
 let argumentParser = product("ArgumentParser", "swift-argument-parser")
 let asyncHTTPClient = product("AsyncHTTPClient", "async-http-client")
 let crypto = product("Crypto", "swift-crypto")
@@ -45,7 +47,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(
-            url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: ["FullFoundation"]),
+            url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1",
+            traits: ["FullFoundation"]),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -75,12 +78,17 @@ let package = Package(
             "WebServer",
             ["Model", "WireAPI", "Execution", "Ports", hummingbird, httpTypes, logging, nio]),
         library(
-            "CommandLineTool", ["Model", "WireAPI", "SpecFile", "Baking", argumentParser, asyncHTTPClient, nio, nioHTTP1]),
+            "CommandLineTool",
+            [
+                "Model", "WireAPI", "SpecFile", "ImageFormat", "Baking", "Ports", argumentParser,
+                asyncHTTPClient, nio, nioHTTP1,
+            ]),
 
         .executableTarget(
             name: "kiln",
             dependencies: [
-                "Model", "Ports", "Trust", "SpecFile", "Baking", "Execution", "HostPlatform", "Storage", "WebServer",
+                "Model", "Ports", "Trust", "SpecFile", "Baking", "Execution", "HostPlatform", "Storage",
+                "WebServer",
                 "CommandLineTool", argumentParser, lifecycle, logging,
             ], swiftSettings: settings),
     ]

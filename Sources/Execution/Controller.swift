@@ -136,6 +136,15 @@ package actor Controller {
         try await running(key).change { state in (nil, state.beginRetiring(at: now), ()) }
     }
 
+    /// Retires every service and waits until nothing of them is left.
+    package func retireAll() async {
+        for key in services.keys { try? await retire(key) }
+        for _ in 1...Bounds.looksUntilRetired where !services.isEmpty {
+            try? await world.clock.sleep(for: Limits.watchLook)
+        }
+        await forgetUnusedImages()
+    }
+
     package func events(of key: ServiceKey, after number: Int, limit: Int) async throws -> [Event] {
         try await world.store.events(of: key, after: number, limit: limit)
     }

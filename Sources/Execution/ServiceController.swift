@@ -34,6 +34,8 @@ package enum Bounds {
     static let pauseAfterFault = Span.seconds(1)
     /// Log lines kept with the record of a failed instance.
     static let logLinesKept = 20
+    /// How often to look whether everything is retired: five minutes in all.
+    static let looksUntilRetired = 3000
     /// How often an instance that never passed is probed, where its interval is longer.
     static let firstProbes = Span.milliseconds(200)
 }

@@ -1,0 +1,52 @@
+package import Model
+package import Ports
+
+/// The parts that only the executable knows, handed to the verbs.
+package struct Adapters: Sendable {
+    /// Opens the content store of a root folder.
+    package var openStore: @Sendable (_ root: String) throws -> any ImageStore
+    /// Runs the daemon until it is asked to stop.
+    package var serve: @Sendable (ServeSettings) async throws -> Void
+    /// What this host has and lacks.
+    package var examineHost: @Sendable () async -> [HostCheck]
+
+    package init(
+        openStore: @escaping @Sendable (_ root: String) throws -> any ImageStore,
+        serve: @escaping @Sendable (ServeSettings) async throws -> Void,
+        examineHost: @escaping @Sendable () async -> [HostCheck]
+    ) {
+        self.openStore = openStore
+        self.serve = serve
+        self.examineHost = examineHost
+    }
+
+    @TaskLocal static var current: Adapters?
+
+    static func require() throws -> Adapters {
+        guard let current else { throw Failure(.internalError, "the verbs run without their parts") }
+        return current
+    }
+}
+
+package struct ServeSettings: Sendable {
+    package var root: String
+    package var socket: String
+    /// Retire everything and leave nothing behind when the daemon stops.
+    package var isEphemeral: Bool
+    package var isVerbose: Bool
+}
+
+/// One thing that a host needs.
+package struct HostCheck: Sendable, Codable {
+    package var name: String
+    package var isFine: Bool
+    package var found: String
+    package var suggestion: String?
+
+    package init(name: String, isFine: Bool, found: String, suggestion: String?) {
+        self.name = name
+        self.isFine = isFine
+        self.found = found
+        self.suggestion = suggestion
+    }
+}

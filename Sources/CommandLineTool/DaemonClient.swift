@@ -1,0 +1,79 @@
+internal import AsyncHTTPClient
+internal import Foundation
+internal import Model
+internal import NIOCore
+internal import NIOHTTP1
+internal import WireAPI
+
+/// Speaks to a daemon over HTTP on its socket.
+struct DaemonClient: Sendable {
+    let socket: String
+    private let client: HTTPClient
+
+    /// Longest wait for an answer: a deploy may have to unpack an image first.
+    static let patience = TimeAmount.seconds(300)
+    static let longestAnswer = 64 << 20
+    static let connectPatience = TimeAmount.seconds(5)
+
+    init(socket: String) {
+        self.socket = socket
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout.connect = DaemonClient.connectPatience
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }
+
+    func close() async throws { try await client.shutdown() }
+
+    func get<Answer: Decodable>(_ path: String, as type: Answer.Type = Answer.self) async throws -> Answer {
+        try await send(.GET, path, body: nil)
+    }
+
+    func post<Answer: Decodable>(
+        _ path: String, _ body: some Encodable, as type: Answer.Type = Answer.self
+    ) async throws -> Answer {
+        try await send(.POST, path, body: try JSONEncoder().encode(body))
+    }
+
+    func delete<Answer: Decodable>(_ path: String, as type: Answer.Type = Answer.self) async throws -> Answer
+    {
+        try await send(.DELETE, path, body: nil)
+    }
+
+    private func send<Answer: Decodable>(_ method: HTTPMethod, _ path: String, body: Data?) async throws
+        -> Answer
+    {
+        let host = socket.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? socket
+        var request = HTTPClientRequest(url: "http+unix://\(host)\(path)")
+        request.method = method
+        if let body {
+            request.headers.add(name: "Content-Type", value: "application/json")
+            request.body = .bytes(ByteBuffer(bytes: body))
+        }
+        let response: HTTPClientResponse
+        do {
+            response = try await client.execute(request, timeout: DaemonClient.patience)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw Failure(
+                .daemonUnreachable, "no daemon answers at \(socket)",
+                suggestion: "start one: kiln serve (with the same --root)", cause: error)
+        }
+        let bytes = Data(try await response.body.collect(upTo: DaemonClient.longestAnswer).readableBytesView)
+        if response.status != .ok {
+            if let answer = try? JSONDecoder().decode(FailureAnswer.self, from: bytes),
+                !answer.failures.isEmpty
+            {
+                throw Failures(answer.failures)
+            }
+            throw Failure(.internalError, "the daemon answered \(response.status.code) and said no more")
+        }
+        do {
+            return try JSONDecoder().decode(Answer.self, from: bytes)
+        } catch {
+            throw Failure(
+                .internalError, "the daemon's answer was not understood",
+                suggestion: "are kiln and its daemon of the same version?", cause: error)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Model
+internal import Ports
+internal import SpecFile
+
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case text, json
+}
+
+struct OutputOptions: ParsableArguments {
+    @Option(name: .shortAndLong, help: "How to answer: text for people, json for programs.")
+    var output: OutputFormat = .text
+}
+
+struct RootOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Folder with all of Kiln's state (default: $KILN_ROOT, else /var/lib/kiln).", valueName: "dir"),
+        completion: .directory)
+    var root: String?
+
+    /// Argument, then environment, then default.
+    var path: String {
+        let chosen = root ?? ProcessInfo.processInfo.environment["KILN_ROOT"] ?? "/var/lib/kiln"
+        return URL(fileURLWithPath: chosen).standardizedFileURL.path
+    }
+
+    func openStore() throws -> any ImageStore { try Adapters.require().openStore(path) }
+}
+
+struct DaemonOptions: ParsableArguments {
+    @OptionGroup var root: RootOptions
+    @Option(help: ArgumentHelp("The daemon's socket, if it is not ROOT/kiln.sock.", valueName: "path"))
+    var socket: String?
+
+    var socketPath: String { socket ?? root.path + "/kiln.sock" }
+
+    func withDaemon<Result>(_ body: (DaemonClient) async throws -> Result) async throws -> Result {
+        let client = DaemonClient(socket: socketPath)
+        do {
+            let result = try await body(client)
+            try await client.close()
+            return result
+        } catch {
+            try? await client.close()
+            throw error
+        }
+    }
+}
+
+struct EnvironmentOptions: ParsableArguments {
+    @Option(name: .shortAndLong, help: "The environment that the service is deployed to, such as staging.")
+    var environment: String = EnvironmentName.production.text
+
+    func key(_ service: ServiceName) throws -> ServiceKey {
+        ServiceKey(service, in: try EnvironmentName(environment))
+    }
+}
+
+struct SpecOptions: ParsableArguments {
+    @Option(name: .shortAndLong, help: "The spec.", completion: .file(extensions: ["yaml", "yml"]))
+    var file: String = "kiln.yaml"
+
+    /// Longest spec that is read.
+    static let longest = 1 << 20
+
+    /// The folder that `files:` are relative to.
+    var folder: String { URL(fileURLWithPath: file).standardizedFileURL.deletingLastPathComponent().path }
+    var lockPath: String { folder + "/kiln.lock" }
+
+    func read() throws -> Spec {
+        guard let data = FileManager.default.contents(atPath: file) else {
+            throw Failure(
+                .fileMissing, "there is no such file", at: file,
+                suggestion: "`kiln init` writes a first kiln.yaml, or name one with --file")
+        }
+        guard data.count <= SpecOptions.longest, let text = String(data: data, encoding: .utf8) else {
+            throw Failure(.invalidSpec, "this is not UTF-8 text of at most 1 MiB", at: file)
+        }
+        return try SpecFile.parse(text, file: file)
+    }
+}
+
+struct ServiceArgument: ParsableArguments {
+    @Argument(help: "The service, as in kiln.yaml; service@environment outside production.")
+    var service: String
+
+    func key() throws -> ServiceKey { try ServiceKey(parsing: service) }
+}

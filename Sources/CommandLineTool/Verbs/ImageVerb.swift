@@ -1,0 +1,131 @@
+internal import ArgumentParser
+internal import Baking
+internal import Foundation
+internal import ImageFormat
+internal import Model
+internal import Ports
+
+struct ImageVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "image",
+        abstract: "List, show and export the images of a store.",
+        subcommands: [List.self, Show.self, Export.self])
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the images of the store, newest last.",
+            discussion: """
+                Example:
+                  kiln image list
+                """)
+
+        @OptionGroup var root: RootOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let images = try root.openStore().images()
+            switch output.output {
+            case .json: try Screen.answer(images)
+            case .text where images.isEmpty: Screen.answer("no images yet; `kiln bake` makes one")
+            case .text:
+                Screen.answer(
+                    Screen.table(
+                        images.map {
+                            [
+                                "\($0.digest)", "\($0.service)", "\($0.bakedAt)", "\($0.packages) packages",
+                                ByteCount(bytes: $0.size).readable,
+                            ]
+                        }))
+            }
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show how an image starts and what it is made of.",
+            discussion: """
+                Example:
+                  kiln image show sha256:4f1c
+                """)
+
+        @Argument(help: "A digest, or enough of its beginning, or a service for its newest image.")
+        var image: String
+        @OptionGroup var root: RootOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let store = try root.openStore()
+            let record = try ImageName.find(image, in: store)
+            let image = try LayeredImageReader(store: store).image(record.digest)
+            guard output.output == .text else { return try Screen.answer(image) }
+            let environment = image.config.environment.sorted { $0.key < $1.key }.map {
+                "\($0.key)=\($0.value)"
+            }
+            Screen.answer(
+                Screen.table([
+                    ["digest", "\(image.digest)"], ["service", "\(record.service)"],
+                    ["baked", "\(record.bakedAt)"], ["architecture", image.config.architecture.rawValue],
+                    ["user", image.config.user], ["command", image.config.command.joined(separator: " ")],
+                    ["environment", environment.joined(separator: " ")],
+                    ["packages", "\(record.packages)"],
+                    ["layers", "\(image.layers.count), \(ByteCount(bytes: image.size).readable)"],
+                ]))
+        }
+    }
+
+    struct Export: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Write an image for other tools: skopeo, docker, podman, umoci.",
+            discussion: """
+                Examples:
+                  kiln image export hello --format docker-archive --to hello.tar && docker load -i hello.tar
+                  kiln image export sha256:4f1c --format oci-dir --to hello-oci && skopeo inspect oci:hello-oci
+                """)
+
+        @Argument(help: "A digest, or enough of its beginning, or a service for its newest image.")
+        var image: String
+        @Option(help: "How to write it.")
+        var format: ImageExport.Format = .ociArchive
+        @Option(help: "The file or folder to write.", completion: .file())
+        var to: String
+        @OptionGroup var root: RootOptions
+        @OptionGroup var output: OutputOptions
+
+        struct Answer: Encodable {
+            var digest: Digest; var format: String; var path: String; var name: String
+        }
+
+        func run() async throws {
+            let store = try root.openStore()
+            let record = try ImageName.find(image, in: store)
+            let name = "\(record.service):\(record.digest.short)"
+            try ImageExporter(store: store).export(record.digest, name: name, format: format, to: to)
+            switch output.output {
+            case .json:
+                try Screen.answer(
+                    Answer(digest: record.digest, format: format.rawValue, path: to, name: name))
+            case .text: Screen.answer("wrote \(name) to \(to)")
+            }
+        }
+    }
+}
+
+extension ImageExport.Format: ExpressibleByArgument {}
+
+/// How people name images of a store.
+enum ImageName {
+    /// The image whose digest begins so, or the newest one of a service.
+    static func find(_ text: String, in store: any ImageStore) throws -> ImageRecord {
+        let images = try store.images()
+        if let newest = images.last(where: { $0.service.text == text }) { return newest }
+        let beginning = text.hasPrefix("sha256:") ? String(text.dropFirst(7)) : text
+        let found = images.filter { beginning.count >= 4 && $0.digest.hex.hasPrefix(beginning) }
+        guard let only = found.first, found.count == 1 else {
+            let problem = found.isEmpty ? "the store holds no image" : "the store holds \(found.count) images"
+            throw Failure(
+                .notFound, "\(problem) that \"\(text)\" names", suggestion: "`kiln image list` lists them all"
+            )
+        }
+        return only
+    }
+}

@@ -1,0 +1,92 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Model
+internal import WireAPI
+
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what runs now.",
+        discussion: """
+            Examples:
+              kiln status                 every service
+              kiln status hello           one service, with its instances
+              kiln status --output json   for programs
+            """)
+
+    @Argument(help: "One service only.")
+    var service: String?
+
+    @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let services = try await daemon.withDaemon { client in
+            guard let service else {
+                return try await client.get(WirePath.status, as: StatusAnswer.self).services
+            }
+            let key = try ServiceKey(parsing: service)
+            return [try await client.get(WirePath.service(key), as: ServiceStatus.self)]
+        }
+        switch output.output {
+        case .json: try Screen.answer(StatusAnswer(services: services))
+        case .text where services.isEmpty: Screen.answer("nothing runs here")
+        case .text: Screen.answer(services.map(\.text).joined(separator: "\n\n"))
+        }
+    }
+}
+
+extension ServiceStatus {
+    /// One paragraph for people.
+    var text: String {
+        let now = Instant(milliseconds: Int(Date().timeIntervalSince1970 * 1000))
+        let name = Screen.coloured("\(key)", .bold)
+        var lines = ["\(name)  \(headline)"]
+        if let rollout { lines.append("  \(rollout.kind.rawValue) of \(rollout.to): \(rollout.phase.text)") }
+        if rollout == nil, let lastRollout, lastRollout.outcome != .succeeded {
+            lines.append("  " + Screen.coloured("last rollout: \(lastRollout.outcomeText)", .yellow))
+        }
+        let rows = instances.map { instance in
+            [
+                "  \(instance.id)", instance.phase.rawValue, instance.health.rawValue,
+                instance.weight > 0 ? "serving" : "no traffic", instance.address,
+                (now - instance.startedAt).readable,
+            ]
+        }
+        if !rows.isEmpty { lines.append(Screen.table(rows)) }
+        return lines.joined(separator: "\n")
+    }
+
+    private var headline: String {
+        guard let current else { return isRetiring ? "is being retired" : "has no release that serves" }
+        let serving = instances.count { $0.release == current && $0.weight > 0 }
+        let image = image.map { "image sha256:\($0.short)" } ?? ""
+        let place = listen.map { " at \($0)" } ?? ""
+        let standby =
+            standbys.isEmpty ? "" : ", standby \(standbys.map(\.description).joined(separator: " "))"
+        return "\(current) serves\(place): \(serving) of \(replicas), \(image)\(standby)"
+    }
+}
+
+extension Rollout {
+    var outcomeText: String {
+        switch outcome {
+        case .succeeded: "\(to) succeeded"
+        case .rolledBack(let reason): "\(to) was rolled back: \(reason)"
+        case .failed(let reason): "\(to) failed: \(reason)"
+        case .superseded: "\(to) was superseded"
+        case nil: "\(to) is under way"
+        }
+    }
+}
+
+extension Rollout.Phase {
+    var text: String {
+        switch self {
+        case .launching: "launching"
+        case .switching: "switching traffic"
+        case .watching: "watching it with all traffic"
+        case .returning(_, let reason): "giving the traffic back: \(reason)"
+        case .ended: "ended"
+        }
+    }
+}

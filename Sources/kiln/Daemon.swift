@@ -1,0 +1,93 @@
+internal import Baking
+internal import CommandLineTool
+internal import Execution
+internal import Foundation
+internal import HostPlatform
+internal import Logging
+internal import Model
+internal import ServiceLifecycle
+internal import Storage
+internal import WebServer
+
+/// The daemon: one per root folder.
+enum Daemon {
+    /// Runs until SIGTERM or SIGINT. What runs goes on running, unless the daemon is ephemeral.
+    static func serve(_ settings: ServeSettings) async throws {
+        guard geteuid() == 0 else {
+            throw Failure(
+                .notPermitted, "the daemon needs root: it makes mounts and network namespaces",
+                suggestion: "sudo kiln serve")
+        }
+        let lock = try RootLock(settings.root)
+        defer { lock.release() }
+        var logger = Logger(label: "kiln") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = settings.isVerbose ? .debug : .info
+        let store = try ContentStore(settings.root + "/store")
+        try store.sweep()
+        let database = try Database(settings.root + "/kiln.db")
+        let root = try HostRoot(settings.root)
+        let platform = try HostPlatform(root: root, images: LayeredImageReader(store: store), logger: logger)
+        let router = try HAProxyRouter(root: root, logger: logger)
+        try await platform.recover()
+        let controller = Controller(
+            World(platform: platform, router: router, store: database, clock: SystemClock(), logger: logger))
+        try await controller.recover()
+
+        unlink(settings.socket)
+        defer { unlink(settings.socket) }
+        var quiet = logger
+        quiet.logLevel = settings.isVerbose ? .info : .warning
+        let server = APIServer.make(controller, socket: settings.socket, logger: quiet)
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [
+                    .init(service: ControlLoop(controller: controller, isEphemeral: settings.isEphemeral)),
+                    .init(service: server),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+        logger.info("serving", metadata: ["root": "\(settings.root)", "socket": "\(settings.socket)"])
+        try await group.run()
+        if try await platform.observe().isEmpty { try await platform.tearDown() }
+    }
+}
+
+/// The control loop as a service that ends with the daemon.
+private struct ControlLoop: Service {
+    let controller: Controller
+    let isEphemeral: Bool
+
+    func run() async throws {
+        await withTaskGroup { group in
+            group.addTask { await controller.run() }
+            group.addTask {
+                try? await gracefulShutdown()
+                if isEphemeral { await controller.retireAll() }
+            }
+            // Whichever ends first ends the other: a stopping daemon, or a cancelled loop.
+            await group.next()
+            group.cancelAll()
+        }
+    }
+}
+
+/// Keeps a second daemon from the same root, also after a crash: the kernel lets go of the lock with the process.
+private struct RootLock {
+    private let file: Int32
+
+    init(_ root: String) throws {
+        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
+        let path = root + "/daemon.lock"
+        file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard file >= 0 else {
+            throw Failure(.notPermitted, "cannot open this: \(String(cString: strerror(errno)))", at: path)
+        }
+        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+            close(file)
+            throw Failure(
+                .conflict, "another daemon serves this folder", at: root,
+                suggestion: "use that one, stop it, or choose another folder with --root")
+        }
+    }
+
+    func release() { close(file) }
+}
