@@ -31,6 +31,8 @@ package struct ObservedInstance: Hashable, Sendable, Codable {
     /// Address on the platform's network, without the port.
     package var address: String
     package var startedAt: Instant
+    /// The instance's first process as the platform's host numbers it; nil where it does not run or has none.
+    package var processID: Int?
     /// False when the monitor that keeps log and exit status is gone: such an instance is to be replaced.
     package var isMonitored: Bool
     /// What probes outside the router say (`health: command`); nil where the router is the prober.
@@ -39,7 +41,7 @@ package struct ObservedInstance: Hashable, Sendable, Codable {
     package init(
         id: InstanceID, key: ServiceKey, release: ReleaseNumber, phase: Phase, address: String,
         startedAt: Instant,
-        isMonitored: Bool = true, commandHealth: Health? = nil
+        processID: Int? = nil, isMonitored: Bool = true, commandHealth: Health? = nil
     ) {
         self.id = id
         self.key = key
@@ -47,6 +49,7 @@ package struct ObservedInstance: Hashable, Sendable, Codable {
         self.phase = phase
         self.address = address
         self.startedAt = startedAt
+        self.processID = processID
         self.isMonitored = isMonitored
         self.commandHealth = commandHealth
     }

@@ -18,8 +18,6 @@ package struct ServiceState: Hashable, Sendable, Codable {
     package var proven: Set<InstanceID>
     /// Since when an instance is being drained before its removal, or, for a dead one, since when that is known.
     package var drainingSince: [InstanceID: Instant]
-    /// Launches that were decided on and whose instance was not seen to run yet.
-    package var awaited: [InstanceID: ReleaseNumber]
     package var restarts: RestartHistory
     /// Those of the standbys: a standby that keeps failing must not hold back what serves.
     package var standbyRestarts: RestartHistory
@@ -42,7 +40,6 @@ package struct ServiceState: Hashable, Sendable, Codable {
         isRetiring = false
         proven = []
         drainingSince = [:]
-        awaited = [:]
         restarts = RestartHistory()
         standbyRestarts = RestartHistory()
         releasesMade = 0

@@ -28,7 +28,8 @@ extension ServiceSnapshot {
         return InstanceStatus(
             id: instance.id, release: instance.release, phase: phase,
             health: instance.commandHealth ?? server?.health ?? .unproven, weight: weight,
-            sessions: server?.sessions ?? 0, address: instance.address, startedAt: instance.startedAt)
+            sessions: server?.sessions ?? 0, address: instance.address, startedAt: instance.startedAt,
+            processID: instance.processID)
     }
 }
 

@@ -79,11 +79,13 @@ package struct InstanceStatus: Sendable, Codable {
     package var sessions: Int
     package var address: String
     package var startedAt: Instant
+    package var processID: Int?
 
     package init(
         id: InstanceID, release: ReleaseNumber, phase: Phase, health: Health, weight: Int, sessions: Int,
-        address: String, startedAt: Instant
+        address: String, startedAt: Instant, processID: Int?
     ) {
+        self.processID = processID
         self.id = id
         self.release = release
         self.phase = phase

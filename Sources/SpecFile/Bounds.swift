@@ -1,0 +1,42 @@
+import Model
+
+/// How large a spec and each value in it may be.
+enum Bounds {
+    static let documentBytes = 1 << 20
+    /// Lists, mappings and values in a document, each alias counted as what it stands for.
+    static let nodes = 20_000
+    static let nesting = 16
+    /// Aliases multiply what they stand for; so few of them cannot make much of a document of this size.
+    static let aliases = 8
+    /// Rounds of reading a document again to get past keys that are given twice.
+    static let duplicateRounds = 20
+    /// Bytes that those rounds may read in all: a large document gets fewer.
+    static let bytesReadAgain = 2 << 20
+    static let problemsShown = 100
+
+    static let textBytes = 32 << 10
+    static let pathBytes = 1024
+    static let variableNameBytes = 128
+    static let variables = 500
+    static let words = 256
+    static let packages = 1000
+    static let files = 1000
+    static let sources = 32
+    static let sourceWords = 16
+    static let scratchMounts = 32
+
+    static let replicas = 1...1000
+    static let port = 1...65_535
+    static let probesInARow = 1...100
+    static let pids = 1...65_536
+    static let keepStandby = 0...3
+    static let milliCPU = 10...1_024_000
+    static let memory = ByteCount(bytes: 4 << 20)...ByteCount(bytes: 1 << 40)
+    static let scratch = ByteCount(bytes: 4 << 10)...ByteCount(bytes: 64 << 30)
+    static let probeInterval = Span(milliseconds: 50)...Span.seconds(3600)
+    static let probeTimeout = Span(milliseconds: 10)...Span.seconds(300)
+    static let stopGrace = Span.zero...Span.seconds(3600)
+    static let drain = Span.zero...Span.seconds(3600)
+    static let watch = Span.zero...Span.seconds(86_400)
+    static let deadline = Span.seconds(1)...Span.seconds(86_400)
+}

@@ -1,0 +1,97 @@
+import Foundation
+import Testing
+
+@testable import Model
+
+@Suite struct CodableTests {
+    private func json(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
+    private func roundTrip<Value: Codable & Equatable>(_ value: Value) throws {
+        #expect(try JSONDecoder().decode(Value.self, from: JSONEncoder().encode(value)) == value)
+    }
+
+    private let key = try! ServiceKey(parsing: "hello@staging")
+    private let id = try! InstanceID("hello-r1-1")
+    private let listener = Listener(address: try! SocketAddress(parsing: "[::1]:80"), trafficProtocol: .tcp)
+
+    @Test func `dictionaries keyed by names are JSON objects`() throws {
+        #expect(try json([id: Instant(milliseconds: 0)]) == #"{"hello-r1-1":"1970-01-01T00:00:00.000Z"}"#)
+        #expect(try json([key: 1]) == #"{"hello@staging":1}"#)
+        #expect(try json([ReleaseNumber(3): 1]) == #"{"r3":1}"#)
+    }
+
+    @Test func `values are written as a user writes them`() throws {
+        #expect(try json([Span.seconds(90)]) == #"["90s"]"#)
+        #expect(try json([ByteCount(bytes: 64 << 20)]) == #"["64M"]"#)
+        #expect(try json([key]) == #"["hello@staging"]"#)
+        #expect(try json([listener]) == #"[{"address":"[::1]:80","trafficProtocol":"tcp"}]"#)
+    }
+
+    @Test(arguments: [#"["Not A Name"]"#, #"[""]"#, "[1]", "[null]"])
+    func `what is not a value does not decode`(_ text: String) {
+        let data = Data(text.utf8)
+        #expect(throws: (any Error).self) { try JSONDecoder().decode([ServiceName].self, from: data) }
+        #expect(throws: (any Error).self) { try JSONDecoder().decode([Digest].self, from: data) }
+        #expect(throws: (any Error).self) { try JSONDecoder().decode([Span].self, from: data) }
+        #expect(throws: (any Error).self) { try JSONDecoder().decode([SocketAddress].self, from: data) }
+    }
+
+    @Test func `a bad name as a key does not decode`() {
+        #expect(throws: (any Error).self) {
+            try JSONDecoder().decode([InstanceID: Int].self, from: Data(#"{"Not A Name":1}"#.utf8))
+        }
+    }
+
+    @Test func `a spec, a state and an observation survive JSON`() throws {
+        let recipe = Recipe(
+            distribution: try .init(parsing: "debian/bookworm"), base: .essential,
+            sources: [
+                ArchiveSource(uri: "http://mirror.example/debian", suites: ["a"], components: ["main"])
+            ],
+            packages: [try .init(parsing: "nginx=1")],
+            files: [FileRule(from: "a", to: "/a", mode: 0o640, owner: "a:b")],
+            user: "a", command: ["a"], workingDirectory: "/a", environment: ["A": "b"])
+        let health = HealthCheck(.command(["a", "b"]))
+        let run = RunSettings(
+            port: 80, health: health, scratch: [ScratchMount(path: "/run")], config: ["A": "b"])
+        try roundTrip(
+            Spec(service: key.service, image: recipe, run: run, rollout: RolloutSettings(), listen: listener))
+        var state = ServiceState(key: key)
+        state.proven = [id]
+        state.drainingSince = [id: Instant(milliseconds: 1)]
+        state.rollout = Rollout(
+            number: 1, kind: .deploy, from: nil, to: ReleaseNumber(1), startedAt: Instant(milliseconds: 1),
+            by: "uid:0")
+        state.rollout?.phase = .ended(at: Instant(milliseconds: 2), .rolledBack(reason: "x"))
+        try roundTrip(state)
+        let instance = ObservedInstance(
+            id: id, key: key, release: ReleaseNumber(1), phase: .exited(status: 137), address: "10.0.0.2",
+            startedAt: Instant(milliseconds: 3))
+        let server = ObservedServer(state: .serving(weight: 1), health: .healthy, sessions: 2)
+        let routes = [key: ObservedRoute(listener: listener, servers: [id: server])]
+        try roundTrip(
+            Observation(
+                at: Instant(milliseconds: 4), instances: [id: instance],
+                router: ObservedRouter(isRunning: true, routes: routes)))
+        let route = Route(
+            key: key, listener: nil,
+            servers: [RouteServer(id: id, address: "10.0.0.2", port: 80, health: health, state: .warm)])
+        try roundTrip([Step.route(route), .remove(id, reason: .neverHealthy, grace: .seconds(1))])
+    }
+
+    @Test func `failures list what is inside any error`() {
+        let one = Failure(.portInUse, "a", at: "b", suggestion: "c")
+        #expect(Failure.list(Failures([one, one])).count == 2)
+        #expect(Failure.list(CancellationError())[0].code == .cancelled)
+        #expect(one.at("elsewhere").place == "b")
+        #expect(one.description == "b: a\n  → c")
+        #expect(
+            [one.exitCode, Failure(.invalidSpec, "").exitCode, Failure(.daemonUnreachable, "").exitCode] == [
+                1, 2, 3,
+            ])
+    }
+}
