@@ -91,5 +91,17 @@ let package = Package(
                 "WebServer",
                 "CommandLineTool", argumentParser, lifecycle, logging,
             ], swiftSettings: settings),
+
+        .target(
+            name: "TestKit", dependencies: ["Model", "Ports"], path: "Tests/TestKit", swiftSettings: settings),
+        tests("ModelTests", ["Model"]),
+        tests("SpecFileTests", ["Model", "SpecFile"]),
+        tests("PlanningTests", ["Model", "Ports", "Planning", "TestKit"]),
+        tests("ImageFormatTests", ["Model", "ImageFormat", crypto]),
+        tests("BakingTests", ["Model", "Ports", "ImageFormat", "Baking"]),
+        tests("HostPlatformTests", ["Model", "Ports", "HostPlatform", "CLinux"]),
+        tests("StorageTests", ["Model", "Ports", "Storage"]),
+        tests("ExecutionTests", ["Model", "Ports", "Planning", "Execution", "Storage", logging]),
+        tests("Integration", ["Model", "WireAPI"]),
     ]
 )

@@ -10,5 +10,7 @@ extension Release.Content {
 
 extension Model.Digest {
     /// SHA-256 of `bytes`.
-    package static func sha256(of bytes: [UInt8]) -> Model.Digest { Model.Digest(bytes: SHA256.hash(data: bytes)) }
+    package static func sha256(of bytes: [UInt8]) -> Model.Digest {
+        Model.Digest(bytes: SHA256.hash(data: bytes))
+    }
 }

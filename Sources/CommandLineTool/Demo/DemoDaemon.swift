@@ -36,7 +36,7 @@ struct DemoDaemon {
         process = Process()
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         process.arguments = ["serve", "--root", root, "--ephemeral"]
-        FileManager.default.createFile(atPath: root + "/daemon.log", contents: nil)
+        _ = FileManager.default.createFile(atPath: root + "/daemon.log", contents: nil)
         let log = FileHandle(forWritingAtPath: root + "/daemon.log")
         process.standardOutput = log
         process.standardError = log

@@ -1,0 +1,131 @@
+import Execution
+import Foundation
+import Model
+import Ports
+
+/// A host in memory: instances run, and a router probes and serves them. It can be told to fail, and to be killed
+/// after so many effects: from then on nothing more happens and every call throws.
+actor FakeHost: Platform, TrafficRouter {
+    struct Killed: Error {}
+
+    private var running: [InstanceID: ObservedInstance] = [:]
+    private var routes: [ServiceKey: Route] = [:]
+    private var isRouterRunning = false
+    private(set) var everLaunched: [InstanceID] = []
+    /// Releases whose instances end at once.
+    var broken: Set<ReleaseNumber> = []
+    /// Releases whose instances never pass a probe.
+    var mute: Set<ReleaseNumber> = []
+    private var effectsLeft = Int.max
+    private(set) var effects = 0
+    private let clock: JumpingClock
+    nonisolated let changes: AsyncStream<Void>
+
+    init(clock: JumpingClock) {
+        self.clock = clock
+        changes = AsyncStream { $0.finish() }
+    }
+
+    func killDaemon(afterEffects count: Int) { effectsLeft = count }
+    func reviveDaemon() { effectsLeft = .max }
+    var isDaemonDead: Bool { effectsLeft <= 0 }
+    func breakRelease(_ release: ReleaseNumber) { broken.insert(release) }
+    func muteRelease(_ release: ReleaseNumber) { mute.insert(release) }
+    func killInstance(_ id: InstanceID) { running[id]?.phase = .exited(status: 137) }
+    func killRouter() { isRouterRunning = false }
+
+    private func act() throws {
+        guard effectsLeft > 0 else { throw Killed() }
+        effectsLeft -= 1
+        effects += 1
+    }
+
+    var instances: [ObservedInstance] { running.values.sorted { $0.id < $1.id } }
+
+    func serving(_ key: ServiceKey) -> [InstanceID] {
+        guard isRouterRunning else { return [] }
+        return routes[key]?.servers.filter { if case .serving = $0.state { true } else { false } }.map(\.id)
+            ?? []
+    }
+
+    // MARK: Platform
+
+    func observe() async throws -> [ObservedInstance] {
+        guard effectsLeft > 0 else { throw Killed() }
+        return instances
+    }
+
+    func prepare(_ image: Digest) async throws {}
+
+    func launch(_ order: LaunchOrder) async throws {
+        try act()
+        let isBroken = broken.contains(order.release.number)
+        everLaunched.append(order.id)
+        running[order.id] = ObservedInstance(
+            id: order.id, key: order.release.key, release: order.release.number,
+            phase: isBroken ? .exited(status: 1) : .running, address: "10.0.0.1", startedAt: clock.now)
+    }
+
+    func remove(_ id: InstanceID, grace: Span) async throws {
+        try act()
+        running[id] = nil
+    }
+
+    func forgetImages(except images: Set<Digest>) async throws {}
+    func log(of id: InstanceID, lines: Int) async throws -> [LogLine] {
+        [LogLine(at: clock.now, stream: .err, text: "last words of \(id)")]
+    }
+    func execute(_ command: [String], in id: InstanceID, timeout: Span) async throws -> Int { 0 }
+
+    // MARK: Router
+
+    func observe() async throws -> ObservedRouter {
+        guard effectsLeft > 0 else { throw Killed() }
+        guard isRouterRunning else { return ObservedRouter() }
+        var seen = ObservedRouter(isRunning: true)
+        for (key, route) in routes {
+            var observed = ObservedRoute(listener: route.listener)
+            for server in route.servers {
+                let instance = running[server.id]
+                let passes = instance?.phase == .running && !mute.contains(instance!.release)
+                observed.servers[server.id] = ObservedServer(
+                    state: server.state, health: passes ? .healthy : .failing, sessions: 0)
+            }
+            seen.routes[key] = observed
+        }
+        return seen
+    }
+
+    func apply(_ route: Route) async throws {
+        try act()
+        isRouterRunning = true
+        routes[route.key] = route
+    }
+
+    func remove(_ key: ServiceKey) async throws {
+        try act()
+        routes[key] = nil
+    }
+}
+
+/// Time that passes only when somebody waits for it.
+final class JumpingClock: Ports.Clock {
+    private let milliseconds = Counter(1_800_000_000_000)
+
+    var now: Instant { Instant(milliseconds: milliseconds.value) }
+
+    func sleep(for span: Span) async throws {
+        try Task.checkCancellation()
+        milliseconds.add(span.milliseconds)
+        await Task.yield()
+    }
+}
+
+final class Counter: @unchecked Sendable {
+    private let lock = NSLock()
+    private var stored: Int
+
+    init(_ value: Int) { stored = value }
+    var value: Int { lock.withLock { stored } }
+    func add(_ count: Int) { lock.withLock { stored += count } }
+}

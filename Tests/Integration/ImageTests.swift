@@ -1,0 +1,112 @@
+import Foundation
+import Model
+import Testing
+
+/// What other people's tools say of our images, and what must not change them.
+extension OnThisHost {
+    @Suite struct ImageTests {
+        @Test func `folder, user mask, locale, time zone and clock do not change the digest`() throws {
+            let site = try Site()
+            var digests: Set<String> = []
+            let variants: [(folder: String, environment: [String: String], umask: String)] = [
+                ("a", ["TZ": "UTC", "LC_ALL": "C"], "022"),
+                (
+                    "deeper/than/that",
+                    ["TZ": "Asia/Kolkata", "LC_ALL": "de_DE.UTF-8", "LANG": "tr_TR.UTF-8"],
+                    0o077
+                ),
+                ("c", ["TZ": "America/St_Johns", "HOME": "/nowhere", "SOURCE_DATE_EPOCH": "1"], "000"),
+            ]
+            for (number, variant) in variants.enumerated() {
+                let folder = "\(site.folder)/\(variant.folder)"
+                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+                shell("cp -r '\(site.folder)/v1/.' '\(folder)/'")
+                if number > 0 {
+                    try FileManager.default.copyItem(
+                        atPath: "\(site.folder)/a/kiln.lock", toPath: folder + "/kiln.lock")
+                    shell("rm -rf '\(site.root)/store/cache' '\(site.root)/store/images'")
+                }
+                let variables = variant.environment.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
+                let result = shell(
+                    "cd '\(folder)' && umask \(variant.umask) && env \(variables) '\(KilnProgram.path)' bake --root '\(site.root)' 2>&1 | tail -1"
+                )
+                #expect(result.output.hasPrefix("sha256:"), "\(result.output)")
+                digests.insert(String(result.output.prefix { $0 != " " }))
+            }
+            #expect(digests.count == 1, "\(digests)")
+        }
+
+        @Test func `skopeo and umoci take every form of an export`() throws {
+            let site = try Site()
+            #expect(
+                try KilnProgram.run(["bake", "--root", site.root, "--file", "\(site.folder)/v1/kiln.yaml"])
+                    .status
+                    == 0)
+            for (format, reference) in [
+                ("oci-dir", "oci"), ("oci-archive", "oci-archive"), ("docker-archive", "docker-archive"),
+            ] {
+                let path = "\(site.folder)/\(format)"
+                #expect(
+                    try site.kiln("image", "export", "hello", "--format", format, "--to", path).status == 0)
+                let inspected = shell("skopeo inspect \(reference):\(path)")
+                #expect(inspected.status == 0, "\(inspected.output)")
+                #expect(inspected.output.contains("\"Architecture\""))
+            }
+            let tag = shell(
+                "skopeo list-tags oci:\(site.folder)/oci-dir 2>/dev/null | grep -o '\"[0-9a-f]*\"' || true"
+            ).output
+            let name = tag.isEmpty ? try tagOf(site) : tag.trimmingCharacters(in: ["\"", "\n"])
+            let unpacked = shell(
+                "umoci unpack --image '\(site.folder)/oci-dir:\(name)' '\(site.folder)/bundle'")
+            #expect(unpacked.status == 0, "\(unpacked.output)")
+            let tested = shell("chroot '\(site.folder)/bundle/rootfs' nginx -t 2>&1")
+            #expect(tested.output.contains("syntax is ok"), "\(tested.output)")
+        }
+
+        private func tagOf(_ site: Site) throws -> String {
+            let index = try String(contentsOfFile: "\(site.folder)/oci-dir/index.json", encoding: .utf8)
+            return index.firstMatch(of: #/ref\.name":"([^"]+)"/#).map { String($0.1) } ?? "latest"
+        }
+
+        @Test(arguments: [
+            ("packages: [nginx-light, ca-certificates]", "packages: [ngnix-light]", "nginx-light"),
+            ("from: site/", "from: sight/", "sight"),
+            ("user: www-data", "user: www-date", "www-data"),
+            ("command: [nginx", "command: [ngnix", "nginx"),
+            ("replicas: 3", "replicas: 0", "1…1000"),
+        ]) func `a wrong spec ends with 2 and says what to write`(right: String, wrong: String, hint: String)
+            throws
+        {
+            let site = try Site()
+            try site.edit("v1") { text in
+                #expect(text.contains(right), "the example no longer has \(right)")
+                return text.replacing(right, with: wrong)
+            }
+            let result = try KilnProgram.run([
+                "bake", "--root", site.root, "--file", "\(site.folder)/v1/kiln.yaml",
+            ])
+            #expect(result.status == 2, "\(result.errors)")
+            #expect(result.errors.contains(hint), "\(result.errors)")
+            #expect(result.errors.contains("→"), "\(result.errors)")
+        }
+
+        @Test func `without a daemon the verbs end with 3 and say how to start one`() throws {
+            let site = try Site()
+            let result = try site.kiln("status")
+            #expect(result.status == 3)
+            #expect(result.errors.contains("kiln serve"))
+        }
+
+        @Test func `every verb has help with an example`() throws {
+            for verb in [
+                "init", "lock", "bake", "image list", "image show", "image export", "serve", "deploy", "plan",
+                "status",
+                "history", "rollback", "scale", "retire", "logs", "demo", "doctor", "schema",
+            ] {
+                let result = try KilnProgram.run(verb.split(separator: " ").map(String.init) + ["--help"])
+                #expect(result.status == 0)
+                #expect(result.output.contains("Example"), "\(verb)")
+            }
+        }
+    }
+}

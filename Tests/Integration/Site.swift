@@ -1,0 +1,146 @@
+import Foundation
+import Model
+import WireAPI
+
+/// A folder with a root, and the example site in as many versions as a test wants. Gone when the test is over.
+final class Site: @unchecked Sendable {
+    let folder: String
+    let root: String
+    let port: Int
+    private var daemon: KilnProgram.Started?
+
+    /// Packages are fetched once for all tests, into a store that each test links from.
+    private static let packages: String = {
+        let folder = NSTemporaryDirectory() + "kiln-test-packages-\(getpid())"
+        atexit_b_remove(folder)
+        return folder
+    }()
+
+    init(_ name: String = "hello") throws {
+        folder = "/tmp/kiln-it-\(UInt32.random(in: 0 ... .max))"
+        root = folder + "/r"
+        port = Site.freePort()
+        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
+        try Site.seed(root)
+        try copy("hello", as: "v1")
+        try copy("hello-v2", as: "v2")
+    }
+
+    deinit {
+        stop()
+        shell("rm -rf '\(folder)'")
+    }
+
+    /// Copies an example, listening on this site's port.
+    func copy(_ example: String, as name: String) throws {
+        try FileManager.default.copyItem(
+            atPath: "\(KilnProgram.repository)/examples/\(example)", toPath: "\(folder)/\(name)")
+        try edit(name) { $0.replacing(#/(?m)^listen:.*$/#, with: "listen: 127.0.0.1:\(self.port)") }
+    }
+
+    func edit(_ name: String, _ change: (String) -> String) throws {
+        let path = "\(folder)/\(name)/kiln.yaml"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        try change(text).write(toFile: path, atomically: true, encoding: .utf8)
+    }
+
+    /// A store with the packages in it and nothing else.
+    private static func seed(_ root: String) throws {
+        if !FileManager.default.fileExists(atPath: packages) {
+            let folder = NSTemporaryDirectory() + "kiln-seed-\(getpid())"
+            try FileManager.default.copyItem(
+                atPath: "\(KilnProgram.repository)/examples/hello", toPath: folder)
+            let result = try KilnProgram.run(["bake", "--root", packages, "--file", folder + "/kiln.yaml"])
+            guard result.status == 0 else { throw Failure(.commandFailed, result.errors) }
+            try FileManager.default.removeItem(atPath: folder)
+        }
+        guard shell("cp -a '\(packages)/store' '\(root)/store'").status == 0 else {
+            throw Failure(.commandFailed, "cannot copy the packages")
+        }
+    }
+
+    // MARK: The daemon
+
+    func start() throws {
+        daemon = try KilnProgram.start(["serve", "--root", root])
+        try eventually("the daemon answers") { try kiln("status").status == 0 }
+    }
+
+    /// As the kernel would: no last words.
+    func killDaemon() {
+        guard let started = daemon else { return }
+        kill(started.process.processIdentifier, SIGKILL)
+        started.process.waitUntilExit()
+        try? FileManager.default.removeItem(atPath: started.folder)
+        daemon = nil
+    }
+
+    /// Retires what runs and stops the daemon.
+    func stop() {
+        guard let started = daemon else { return }
+        _ = try? kiln("retire", "--all")
+        kill(started.process.processIdentifier, SIGTERM)
+        started.process.waitUntilExit()
+        try? FileManager.default.removeItem(atPath: started.folder)
+        daemon = nil
+    }
+
+    @discardableResult
+    func kiln(_ arguments: String...) throws -> KilnProgram.Result {
+        try KilnProgram.run(arguments + ["--root", root])
+    }
+
+    @discardableResult
+    func deploy(_ name: String, _ more: String...) throws -> KilnProgram.Result {
+        try KilnProgram.run(["deploy", "--file", "\(folder)/\(name)/kiln.yaml", "--root", root] + more)
+    }
+
+    func status() throws -> ServiceStatus {
+        let result = try kiln("status", "hello", "--output", "json")
+        guard result.status == 0 else { throw Failure(.commandFailed, result.errors + result.output) }
+        return try result.decoded(StatusAnswer.self).services[0]
+    }
+
+    /// What a visitor sees: `v1`, `v2`, or nothing.
+    func page() -> String {
+        let page = shell("curl -s --max-time 5 http://127.0.0.1:\(port)/").output
+        return page.firstMatch(of: #/hello (v\d)/#).map { String($0.1) } ?? ""
+    }
+
+    /// Whatever of this root still exists on the host outside its folder, and inside it where it should be gone.
+    func leftovers() -> [String] {
+        var found: [String] = []
+        func look(_ what: String, _ command: String) {
+            let output = shell(command).output.split(separator: "\n").map(String.init)
+            found += output.map { "\(what): \($0)" }
+        }
+        look("mount", "grep -F '\(folder)/' /proc/self/mountinfo | cut -d' ' -f5")
+        look("process", "pgrep -af '\(folder)/' | grep -v pgrep | grep -v 'bash -c' || true")
+        look("instance", "ls '\(root)/instances' 2>/dev/null || true")
+        look("namespace", "ls '\(root)/netns' 2>/dev/null || true")
+        return found
+    }
+
+    private static func freePort() -> Int {
+        let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(file) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        _ = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(file, $0, length) == 0 && getsockname(file, $0, &length) == 0
+            }
+        }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+}
+
+/// Removes a folder when the test program ends.
+private func atexit_b_remove(_ folder: String) {
+    removedAtExit = folder
+    atexit { shell("rm -rf '\(removedAtExit)'") }
+}
+
+nonisolated(unsafe) private var removedAtExit = ""
