@@ -54,6 +54,7 @@ package actor ServiceController {
     private var lastRoute: (route: Route, at: Instant)?
     private var probes: [InstanceID: ProbeCounter] = [:]
     private var isGone = false
+    private let lookingSince: Instant
     /// Makes every change of intent one at a time: read, decide, store.
     private let intent = Turnstile(width: 1)
     private nonisolated let wake = Signal()
@@ -62,6 +63,7 @@ package actor ServiceController {
         key = state.key
         self.state = state
         self.world = world
+        lookingSince = world.clock.now
         self.releases = Dictionary(uniqueKeysWithValues: releases.map { ($0.number, $0) })
     }
 
@@ -112,10 +114,18 @@ package actor ServiceController {
         var lookAgainAt: Instant
     }
 
+    /// The launches and removals under way. Taken before a look: one that ends meanwhile still counts as under way,
+    /// so that a fresh instance is never mistaken for a half-made one.
+    private struct UnderWay: Sendable {
+        var launching: [InstanceID: ReleaseNumber]
+        var removing: Set<InstanceID>
+    }
+
     private func round() async throws -> Round {
-        let seen = try await observe()
+        let underWay = UnderWay(launching: launching, removing: removing)
+        let seen = try await observe(underWay)
         let begin = world.clock.now
-        let (plan, journaled) = try await intent.through { try await decide(seen) }
+        let (plan, journaled) = try await intent.through { try await decide(seen, underWay) }
         isGone = plan.isGone
         var lookAgainAt = plan.lookAgainAt ?? begin + Limits.settledLook
         var background: [JournaledStep] = []
@@ -142,6 +152,10 @@ package actor ServiceController {
 
     /// What runs now of this service.
     func observe() async throws -> Observation {
+        try await observe(UnderWay(launching: launching, removing: removing))
+    }
+
+    private func observe(_ underWay: UnderWay) async throws -> Observation {
         let instances = try await world.platform.observe().filter { $0.key == key }
         let router = try await world.router.observe()
         var seen = Observation(at: world.clock.now, router: router)
@@ -152,22 +166,19 @@ package actor ServiceController {
             seen.instances[instance.id] = instance
         }
         // A launch under way may have left nothing to see yet; it counts all the same.
-        for (id, release) in launching where seen.instances[id]?.phase != .running {
+        for (id, release) in underWay.launching where seen.instances[id] == nil {
             seen.instances[id] = ObservedInstance(
                 id: id, key: key, release: release, phase: .launching, address: "", startedAt: seen.at)
         }
         return seen
     }
 
-    func situation(_ seen: Observation) -> Situation {
-        Situation(
-            state: state, releases: releases, seen: seen, launching: Set(launching.keys), removing: removing,
-            launchFailures: launchFailures, routeFailure: routeFailure, now: world.clock.now)
-    }
-
     /// Plans, and writes the intent down before anything acts on it.
-    private func decide(_ seen: Observation) async throws -> (Plan, [JournaledStep]) {
-        let situation = situation(seen)
+    private func decide(_ seen: Observation, _ underWay: UnderWay) async throws -> (Plan, [JournaledStep]) {
+        let situation = Situation(
+            state: state, releases: releases, seen: seen, launching: Set(underWay.launching.keys),
+            removing: underWay.removing, launchFailures: launchFailures, routeFailure: routeFailure,
+            lookingSince: lookingSince, now: world.clock.now)
         var plan = Planner.plan(situation)
         plan.steps.removeAll { isSettling($0, at: situation.now) }
         guard plan.state != state || !plan.steps.isEmpty || !plan.notes.isEmpty else { return (plan, []) }

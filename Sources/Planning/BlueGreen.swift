@@ -5,6 +5,7 @@ extension Draft {
     mutating func advanceRollout() {
         guard !state.isRetiring, let rollout = state.rollout else { return }
         let settings = situation.releases[rollout.to]?.content.rollout ?? RolloutSettings()
+        noteRefusal()
         switch rollout.phase {
         case .launching(let since): launching(rollout, since: since, settings)
         case .switching(let since): switching(rollout, since: since)
@@ -15,31 +16,50 @@ extension Draft {
     }
 
     private mutating func launching(_ rollout: Rollout, since: Instant, _ settings: RolloutSettings) {
-        lookAgain(after: Limits.briskLook)
-        let dead = views(of: rollout.to).filter(\.isDead)
-        for view in dead { state.rollout?.failed.insert(view.id) }
+        lookSoon()
+        // A half-made one is what a crash of the daemon leaves, and says nothing about the release.
+        let failed = views(of: rollout.to).filter { $0.isDead && $0.condition != .dead(.halfMade) }
+        for view in failed { state.rollout?.failed.insert(view.id) }
         let unlaunched = situation.launchFailures.filter { $0.release == rollout.to }
         for failure in unlaunched { state.rollout?.failed.insert(failure.id) }
         let failures = state.rollout?.failed.count ?? 0
         let size = situation.size(of: rollout.to)
         let fitCount = fit(rollout.to).count
-        if let routeFailure = situation.routeFailure {
-            giveUp(rollout, "the router refused: \(routeFailure)")
+        if let refusal, isRefusedForLong, !mustLeaveDoorShut {
+            giveUp(rollout, "the router refused: \(refusal)")
         } else if failures >= Limits.candidateFailures {
             let why = unlaunched.last.map { ": \($0.reason)" } ?? ""
             giveUp(rollout, "\(failures) instances of \(rollout.to) failed before they were healthy\(why)")
-        } else if fitCount >= size {
+        } else if fitCount >= size, size > 0 {
             notes.append(
                 Note(.allHealthy, "all \(size) instances of \(rollout.to) are healthy", release: rollout.to))
             move(to: .switching(since: now))
-        } else if now - since >= settings.deadline {
+        } else if situation.elapsed(since: since) >= settings.deadline {
             giveUp(
                 rollout,
                 "\(fitCount) of \(size) instances of \(rollout.to) were healthy after \(settings.deadline)")
         }
     }
 
-    private mutating func move(to phase: Rollout.Phase) { state.rollout?.phase = phase }
+    private mutating func noteRefusal() {
+        if refusal != nil {
+            let since = state.rollout?.refusedSince ?? now
+            state.rollout?.refusedSince = since
+        } else if !mustLeaveDoorShut {
+            state.rollout?.refusedSince = nil
+        }
+    }
+
+    /// Whether the router has been refusing for longer than a restart of it explains.
+    var isRefusedForLong: Bool {
+        guard let since = state.rollout?.refusedSince else { return false }
+        return situation.elapsed(since: since) >= Limits.refusalPatience
+    }
+
+    private mutating func move(to phase: Rollout.Phase) {
+        state.rollout?.phase = phase
+        state.rollout?.refusedSince = nil
+    }
 
     /// Ends a rollout whose release never had traffic.
     private mutating func giveUp(_ rollout: Rollout, _ reason: String) {
@@ -49,7 +69,7 @@ extension Draft {
     }
 
     private mutating func switching(_ rollout: Rollout, since: Instant) {
-        lookAgain(after: Limits.briskLook)
+        lookSoon()
         if rollout.kind == .deploy, let trouble = trouble(with: rollout.to) {
             turnBack(trouble)
         } else if isServing(rollout.to) {
@@ -59,20 +79,23 @@ extension Draft {
             } else {
                 move(to: .watching(since: now))
             }
-        } else if let routeFailure = situation.routeFailure {
-            turnBack("the router refused: \(routeFailure)")
-        } else if now - since >= Limits.switchDeadline {
+        } else if let refusal, isRefusedForLong {
+            turnBack("the router refused: \(refusal)")
+        } else if situation.elapsed(since: since) >= Limits.switchDeadline {
             turnBack("the router did not switch within \(Limits.switchDeadline)")
         }
     }
 
     private mutating func watching(_ rollout: Rollout, since: Instant, _ settings: RolloutSettings) {
         lookAgain(after: Limits.watchLook)
-        lookAgain(at: since + settings.watch)
+        lookAgain(at: situation.begun(since) + settings.watch)
+        let watched = situation.elapsed(since: since)
         if let trouble = trouble(with: rollout.to) {
             turnBack(trouble)
-        } else if now - since >= settings.watch, isServing(rollout.to) {
+        } else if watched >= settings.watch, isServing(rollout.to) {
             end(.succeeded)
+        } else if watched >= settings.watch + Limits.switchDeadline {
+            turnBack("the router did not keep serving it")
         }
     }
 
@@ -82,24 +105,26 @@ extension Draft {
         guard rollout.kind == .deploy, let from = rollout.from else { return end(.failed(reason: reason)) }
         notes.append(Note(.returning, "\(from) takes its traffic back: \(reason)", release: from))
         move(to: .returning(since: now, reason: reason))
-        lookAgain(after: Limits.briskLook)
+        lookSoon()
     }
 
     private mutating func returning(_ rollout: Rollout, since: Instant, reason: String) {
-        lookAgain(after: Limits.briskLook)
+        lookSoon()
         guard let from = rollout.from else { return end(.failed(reason: reason)) }
         if isServing(from) {
             end(.rolledBack(reason: reason))
-        } else if now - since >= Limits.returnDeadline {
+        } else if situation.elapsed(since: since) >= Limits.returnDeadline {
             end(.failed(reason: "\(reason); \(from) was not healthy within \(Limits.returnDeadline) either"))
         }
     }
 
     /// What speaks against a release that has traffic, if anything does.
     private func trouble(with release: ReleaseNumber) -> String? {
-        guard let bad = views(of: release).first(where: { $0.isDead || $0.condition == .sick }) else {
-            return nil
+        // A launch cut short (by a crash of the daemon, say) says nothing about a release that runs already.
+        let isBad = { (view: InstanceView) in
+            view.condition == .sick || (view.isDead && view.condition != .dead(.halfMade))
         }
+        guard let bad = views(of: release).first(where: isBad) else { return nil }
         return switch bad.condition {
         case .dead(.exited): "\(bad.id) ended\(bad.seen.exitText)"
         case .dead: "\(bad.id) did not become healthy"
@@ -131,7 +156,7 @@ extension Draft {
                 details: [
                     "outcome": outcome.name, "milliseconds": "\((now - rollout.startedAt).milliseconds)",
                 ]))
-        lookAgain(after: Limits.briskLook)
+        lookSoon()
     }
 
     private func standbyLimit(after rollout: Rollout) -> Int {
@@ -143,6 +168,9 @@ extension ServiceState {
     /// Makes a rollout's new release the current one.
     mutating func settle(_ rollout: Rollout, keeping standbyLimit: Int) {
         current = rollout.to
+        if rollout.resetsReplicas { replicas = nil }
+        // What the one before did is not held against this one.
+        restarts = RestartHistory()
         // A release that was rolled back from is not one to go back to.
         if let index = good.firstIndex(of: rollout.to) { good.removeSubrange((index + 1)...) }
         if rollout.kind == .rollback, let from = rollout.from { good.removeAll { $0 == from } }

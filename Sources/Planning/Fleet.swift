@@ -16,8 +16,9 @@ extension Draft {
     mutating func reconcileFleet() {
         let wanted = wanted
         for view in views where view.isDead { removeDead(view) }
-        for failure in situation.launchFailures where isSettled(failure.release) { countRestart() }
+        countRestarts(newlyFailed.union(situation.launchFailures.map(\.release)))
         for release in wanted { keepRunning(release) }
+        countRestarts(newlyReplaced)
         for view in views where !view.isDead && !wanted.contains(view.release) {
             let isKnown = situation.releases[view.release] != nil
             drainIfSafe(view, reason: isKnown ? .retired : .unknown)
@@ -26,7 +27,7 @@ extension Draft {
             removeWhenDrained(view)
         }
         if views.contains(where: { $0.condition == .pending || $0.condition == .starting }) {
-            lookAgain(after: Limits.briskLook)
+            lookSoon()
         }
         if state.isRetiring, views.isEmpty, situation.removing.isEmpty { finishRetiring() }
     }
@@ -38,21 +39,33 @@ extension Draft {
                 Note(
                     .instanceFailed, failureText(view, reason), instance: view.id, release: view.release,
                     details: ["reason": reason.rawValue]))
-            if isSettled(view.release) { countRestart() }
+            // Told and counted once, however often the removal has to be tried.
+            state.drainingSince[view.id] = now
+            if reason != .halfMade { newlyFailed.insert(view.release) }
         }
         removals.append(.remove(view.id, reason: reason, grace: grace(view)))
-        state.drainingSince[view.id] = nil
     }
 
-    private func isSettled(_ release: ReleaseNumber) -> Bool {
-        release == state.current || state.standbys.contains(release)
+    /// Counts what failed since the last look as one restart: instances that end together, as when the machine
+    /// restarts, do not wait for each other.
+    private mutating func countRestarts(_ releases: Set<ReleaseNumber>) {
+        let failed = releases.filter { wanted.contains($0) && !isBeingProven($0) }
+        for isStandby in [false, true] where failed.contains(where: { isMereStandby($0) == isStandby }) {
+            let history = isStandby ? \ServiceState.standbyRestarts : \ServiceState.restarts
+            state[keyPath: history].count(at: now)
+            guard let next = state[keyPath: history].nextLaunch, next > now else { continue }
+            let wait = next - now
+            notes.append(Note(.backingOff, "instances keep failing: the next launch waits \(wait)"))
+        }
     }
 
-    private mutating func countRestart() {
-        state.restarts.count(at: now)
-        guard let next = state.restarts.nextLaunch, next > now else { return }
-        let wait = next - now
-        notes.append(Note(.backingOff, "instances keep failing: the next launch waits \(wait)"))
+    private func isMereStandby(_ release: ReleaseNumber) -> Bool {
+        ![servingRelease, state.current, state.rollout?.to].contains(release)
+    }
+
+    /// A release that is being proven is not held back: the number of its failures is bounded by itself.
+    private func isBeingProven(_ release: ReleaseNumber) -> Bool {
+        state.rollout?.to == release && state.rollout?.isLaunching == true
     }
 
     private func failureText(_ view: InstanceView, _ reason: RemovalReason) -> String {
@@ -68,10 +81,18 @@ extension Draft {
         let mine = views(of: release).filter { !$0.isDead }
         let sick = mine.filter { $0.condition == .sick }
         let usable = mine.filter { $0.condition != .sick }
-        if usable.count < size { launch(size - usable.count, of: release) }
+        // What is on its way out is not filled up again.
+        let isLeaving =
+            state.rollout?.to == release && state.rollout?.isReturning == true && state.current != release
+        if usable.count < size, !isLeaving { launch(size - usable.count, of: release) }
         let fitCount = usable.count { $0.condition == .fit }
-        // Sick ones stay until others can do their work: they may recover, or still serve a little.
-        if fitCount >= size { for view in sick { startDraining(view, reason: .replaced) } }
+        // Sick ones stay until others can do their work: they may recover, or still serve a little. Of a release
+        // whose replacements fall sick too, only as many are kept as it should have.
+        let spare = fitCount >= size ? sick.count : max(0, sick.count - size)
+        for view in sick.prefix(spare) {
+            startDraining(view, reason: .replaced)
+            newlyReplaced.insert(release)
+        }
         if usable.count > size {
             let leastUseful = usable.sorted {
                 ($0.condition.usefulness, $0.id) < ($1.condition.usefulness, $1.id)
@@ -81,8 +102,8 @@ extension Draft {
     }
 
     private mutating func launch(_ count: Int, of release: ReleaseNumber) {
-        let isCandidate = state.rollout?.to == release
-        if !isCandidate, let next = state.restarts.nextLaunch, next > now {
+        let history = isMereStandby(release) ? state.standbyRestarts : state.restarts
+        if !isBeingProven(release), let next = history.nextLaunch, next > now {
             return lookAgain(at: next)
         }
         for _ in 0..<count {
@@ -91,12 +112,13 @@ extension Draft {
             assert(situation.seen.instances[id] == nil, "an instance name is never reused")
             launches.append(.launch(id, release: release))
         }
-        lookAgain(after: Limits.briskLook)
+        lookSoon()
     }
 
     /// Lets go of an instance of an unwanted release; one that has traffic only once the serving release can take it.
     private mutating func drainIfSafe(_ view: InstanceView, reason: RemovalReason) {
-        if !state.isRetiring, isTakingTraffic(view) {
+        let isAnybodyToServe = servingRelease != nil || state.rollout != nil
+        if !state.isRetiring, isAnybodyToServe, isTakingTraffic(view) {
             guard let servingRelease, fit(servingRelease).count >= situation.size(of: servingRelease) else {
                 return
             }
@@ -114,17 +136,19 @@ extension Draft {
     }
 
     private mutating func removeWhenDrained(_ view: InstanceView) {
-        guard let since = state.drainingSince[view.id] else { return }
+        // Removing beneath a launch that is under way could leave half of it behind.
+        guard let since = state.drainingSince[view.id], view.condition != .pending else { return }
         let limit = situation.releases[view.release]?.content.rollout.drain ?? .zero
         let server = situation.route?.servers[view.id]
-        let isDrained = !isTakingTraffic(view) && (server?.sessions ?? 0) == 0
-        guard isDrained || now - since >= limit else {
-            lookAgain(after: Limits.briskLook)
-            return lookAgain(at: since + limit)
-        }
-        removals.append(.remove(view.id, reason: drainReasons[view.id] ?? .surplus, grace: grace(view)))
+        let isTaking = isTakingTraffic(view)
+        let isDrained = !isTaking && (server?.sessions ?? 0) == 0
+        // Requests in flight may be cut at the limit; new ones are first to go elsewhere, however long that takes.
+        let isCut = situation.elapsed(since: since) >= limit && (!isTaking || state.isRetiring)
+        guard isDrained || isCut else { return lookSoon() }
+        let reason = drainReasons[view.id] ?? (view.condition == .sick ? .replaced : .surplus)
+        removals.append(.remove(view.id, reason: reason, grace: grace(view)))
         gone.insert(view.id)
-        lookAgain(after: Limits.briskLook)
+        lookSoon()
     }
 
     private func grace(_ view: InstanceView) -> Span {
@@ -134,7 +158,7 @@ extension Draft {
     private mutating func finishRetiring() {
         if situation.route != nil {
             routing.append(.removeRoute(state.key))
-            lookAgain(after: Limits.briskLook)
+            lookSoon()
         } else {
             notes.append(Note(.retired, "\(state.key) is retired: nothing of it runs"))
             state.retire()

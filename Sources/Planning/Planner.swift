@@ -26,8 +26,10 @@ struct Draft {
     var drainReasons: [InstanceID: RemovalReason] = [:]
     /// Instances that this plan removes although they run.
     var gone: Set<InstanceID> = []
-    /// Launches that came to nothing and left nothing behind.
-    var vanished: [InstanceID: ReleaseNumber] = [:]
+    /// Releases of which an instance was found dead just now.
+    var newlyFailed: Set<ReleaseNumber> = []
+    /// Releases of which a sick instance was let go just now.
+    var newlyReplaced: Set<ReleaseNumber> = []
     /// Why the router refuses what is asked of it now.
     var refusal: String?
     var isGone = false
@@ -62,26 +64,7 @@ struct Draft {
         views = present.map {
             InstanceView(seen: $0, condition: situation.condition(of: $0, proven: state.proven))
         }
-        followLaunches()
         if let failure = situation.routeFailure, !matches(desiredRoute()) { refusal = failure }
-    }
-
-    /// Counts launches under way that the platform does not show yet, and notices those that left nothing behind.
-    private mutating func followLaunches() {
-        for (id, release) in state.awaited.sorted(by: { $0.key < $1.key }) {
-            let isUnderWay = situation.launching.contains(id)
-            if let seen = situation.seen.instances[id] {
-                if !isUnderWay || seen.phase != .launching { state.awaited[id] = nil }
-            } else if isUnderWay {
-                let coming = ObservedInstance(
-                    id: id, key: state.key, release: release, phase: .launching, address: "", startedAt: now)
-                views.append(InstanceView(seen: coming, condition: .pending))
-            } else {
-                state.awaited[id] = nil
-                // Behind a router that refused, the launch was perhaps never tried.
-                if situation.routeFailure == nil { vanished[id] = release }
-            }
-        }
     }
 
     mutating func lookAgain(after span: Span) { lookAgain(at: now + span) }

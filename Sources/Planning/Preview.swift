@@ -10,14 +10,18 @@ package enum Preview {
         var world = situation
         world.finishWhatIsUnderWay()
         var steps: [Step] = []
+        // Twice as long each time that nothing is to do, so that a watch of a day costs a few rounds.
+        var pause = Limits.briskLook
         for _ in 0..<roundLimit {
             let plan = Planner.plan(world)
+            let isIdle = plan.steps.isEmpty && plan.state == world.state
+            if isIdle, plan.state.rollout == nil, plan.state.drainingSince.isEmpty { break }
             world.state = plan.state
             steps += plan.steps
             for step in plan.steps { world.carryOut(step) }
-            if plan.isGone || (plan.state.rollout == nil && plan.steps.isEmpty) { break }
-            // Jumps over every wait, so that a watch of ten minutes costs nothing.
-            world.now = max(world.now + Limits.briskLook, plan.lookAgainAt ?? world.now)
+            if plan.isGone { break }
+            pause = isIdle ? pause + pause : Limits.briskLook
+            world.now = world.now + pause
         }
         return steps
     }
@@ -30,11 +34,9 @@ extension Situation {
         for id in launching where seen.instances[id]?.phase == .launching {
             seen.instances[id]?.phase = .running
         }
-        for id in launching where seen.instances[id] == nil {
-            if let release = state.awaited[id] { carryOut(.launch(id, release: release)) }
-        }
         launching = []
         removing = []
+        launchFailures = []
         routeFailure = nil
     }
 

@@ -16,7 +16,9 @@ extension ServiceState {
         let notes = begin(.deploy, to: release.number, at: now, by: operatorName)
         // A count set by hand stands until the declared count itself changes, and then until that release has
         // succeeded: what serves keeps its size meanwhile.
-        if let old, old.content.run.replicas != release.content.run.replicas { rollout?.resetsReplicas = true }
+        if let old, old.content.run.replicas != release.content.run.replicas {
+            rollout?.resetsReplicas = true
+        }
         return notes
     }
 

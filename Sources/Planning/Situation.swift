@@ -113,6 +113,8 @@ extension Situation {
         }
         // One of a release that nobody knows did nothing wrong: it is let go like any other that is not wanted.
         guard let deadline = releases[instance.release]?.content.rollout.deadline else { return .starting }
-        return elapsed(since: instance.startedAt) >= deadline ? .dead(.neverHealthy) : .starting
+        // One that started far in the future did so before the clock was set back: it had its time too.
+        let age = elapsed(since: instance.startedAt)
+        return abs(age.milliseconds) >= deadline.milliseconds ? .dead(.neverHealthy) : .starting
     }
 }
