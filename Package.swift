@@ -89,7 +89,7 @@ let package = Package(
             dependencies: [
                 "Model", "Ports", "Trust", "SpecFile", "Baking", "Execution", "HostPlatform", "Storage",
                 "WebServer",
-                "CommandLineTool", argumentParser, lifecycle, logging,
+                "CommandLineTool", lifecycle, logging, product("UnixSignals", "swift-service-lifecycle"),
             ], swiftSettings: settings),
 
         .target(

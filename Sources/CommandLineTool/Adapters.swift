@@ -1,4 +1,4 @@
-package import Model
+internal import Model
 package import Ports
 
 /// The parts that only the executable knows, handed to the verbs.

@@ -30,7 +30,7 @@ struct BakeSession {
 
     func bake() async throws -> BakeResult {
         let lock = try await lock().lock
-        let result = try await ImageBaker(store: store).bake(
+        let result = try await ImageBaker(store: store, clock: { Instant.fromClock }).bake(
             spec.image, specFolder: folder, lock: lock, service: spec.service, progress: BakeSession.show)
         for warning in result.warnings { Screen.warn(warning) }
         return result

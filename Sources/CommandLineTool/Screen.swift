@@ -104,3 +104,8 @@ extension Span {
         }
     }
 }
+
+extension Instant {
+    /// The time of this machine.
+    static var fromClock: Instant { Instant(milliseconds: Int(Date().timeIntervalSince1970 * 1000)) }
+}

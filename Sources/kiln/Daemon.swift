@@ -7,6 +7,7 @@ internal import Logging
 internal import Model
 internal import ServiceLifecycle
 internal import Storage
+internal import UnixSignals
 internal import WebServer
 
 /// The daemon: one per root folder.
@@ -26,9 +27,8 @@ enum Daemon {
         try store.sweep()
         let database = try Database(settings.root + "/kiln.db")
         let root = try HostRoot(settings.root)
-        let platform = try HostPlatform(root: root, images: LayeredImageReader(store: store), logger: logger)
-        let router = try HAProxyRouter(root: root, logger: logger)
-        try await platform.recover()
+        let platform = try await HostPlatform(root: root, reader: LayeredImageReader(store: store), log: logger)
+        let router = HAProxyRouter(root: root, watch: platform.watch)
         let controller = Controller(
             World(platform: platform, router: router, store: database, clock: SystemClock(), logger: logger))
         try await controller.recover()

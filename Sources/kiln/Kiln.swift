@@ -14,7 +14,7 @@ enum Kiln {
             openStore: { try ContentStore($0 + "/store") },
             serve: { try await Daemon.serve($0) },
             examineHost: {
-                await HostDoctor.examine().map {
+                await HostDoctor().checks().map {
                     HostCheck(name: $0.name, isFine: $0.isFine, found: $0.found, suggestion: $0.suggestion)
                 }
             })

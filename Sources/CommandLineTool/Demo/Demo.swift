@@ -65,8 +65,8 @@ struct DemoRun {
         tell("locking and fetching the packages")
         let lock = try await first.makeLock()
         _ = try await second.makeLock()
-        try await PackageFetcher(store: first.store).fetch(
-            lock, recipe: first.spec.image, progress: BakeSession.show)
+        try await PackageFetcher(store: first.store, sources: AptSources.resolve(first.spec.image)).fetch(
+            lock, progress: BakeSession.show)
         tell("baking v1 and v2")
         let v1: Digest
         (v1, report.bakeColdSeconds) = try await bake(first)

@@ -72,7 +72,7 @@ final class LoadGenerator: Sendable {
 
     private func record(_ sample: Sample) { samples.withLock { $0.append(sample) } }
 
-    private func now() -> Instant { Instant(milliseconds: Int(Date().timeIntervalSince1970 * 1000)) }
+    private func now() -> Instant { Instant.fromClock }
 
     private struct Broken: Error, CustomStringConvertible { var description: String }
 
@@ -107,7 +107,7 @@ final class LoadGenerator: Sendable {
     private func exchange(_ file: Int32, keepsConnection: Bool) throws -> Answer {
         let connection = keepsConnection ? "keep-alive" : "close"
         let request = "GET / HTTP/1.1\r\nHost: \(host):\(port)\r\nConnection: \(connection)\r\n\r\n"
-        guard send(file, request, request.utf8.count, Int32(MSG_NOSIGNAL.rawValue)) == request.utf8.count
+        guard send(file, request, request.utf8.count, Int32(MSG_NOSIGNAL)) == request.utf8.count
         else {
             close(file)
             throw Broken(description: "send: \(String(cString: strerror(errno)))")

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Baking
 internal import Model
 internal import WireAPI
 

@@ -38,7 +38,7 @@ struct Status: AsyncParsableCommand {
 extension ServiceStatus {
     /// One paragraph for people.
     var text: String {
-        let now = Instant(milliseconds: Int(Date().timeIntervalSince1970 * 1000))
+        let now = Instant.fromClock
         let name = Screen.coloured("\(key)", .bold)
         var lines = ["\(name)  \(headline)"]
         if let rollout { lines.append("  \(rollout.kind.rawValue) of \(rollout.to): \(rollout.phase.text)") }

@@ -1,0 +1,218 @@
+import ImageFormat
+package import Model
+package import Ports
+
+/// What a bake gives.
+package struct BakeResult: Sendable {
+    package var image: Image
+    package var record: ImageRecord
+    /// What was left undone, to be told to the user: packages whose scripts would have mattered.
+    package var warnings: [String]
+    /// Nothing had changed since an earlier bake.
+    package var wasCached: Bool
+    /// How long each part took, in its order.
+    package var phases: [Phase]
+
+    package struct Phase: Hashable, Sendable {
+        package var name: String
+        package var span: Duration
+    }
+}
+
+/// Turns a recipe and its lock into an image. The same lock and files give the same bytes everywhere; what is in the
+/// store already is not made again; a failure leaves the store as it was, but for parts that the next bake can use.
+package struct ImageBaker: Sendable {
+    /// Changes whenever the same inputs give another image than before.
+    static let version = 1
+
+    private enum Limit {
+        static let manifestBytes = 4 << 20
+    }
+
+    private let store: any ImageStore
+    private let host: HostApt
+    private let clock: @Sendable () -> Instant
+
+    /// `clock` dates the record of an image, and nothing inside it.
+    package init(
+        store: any ImageStore, host: HostApt = HostApt(), clock: @escaping @Sendable () -> Instant
+    ) {
+        self.store = store
+        self.host = host
+        self.clock = clock
+    }
+
+    /// Bakes. `specFolder` is where `files:` are looked for. The lock must belong to the recipe.
+    package func bake(
+        _ recipe: Recipe, specFolder: String, lock: Lock, service: ServiceName,
+        progress: @escaping @Sendable (BakeProgress) -> Void = { _ in }
+    ) async throws -> BakeResult {
+        var timer = PhaseTimer()
+        try lock.expectFresh(for: recipe)
+        let files = try SiteFiles(recipe.files, folder: specFolder)
+        let key = ImageBaker.key(recipe, lock, files)
+        timer.end("files")
+        if let result = try cached(key, service, lock) {
+            timer.end("look-up")
+            return BakeResult(
+                image: result.image, record: result.record, warnings: result.warnings, wasCached: true,
+                phases: timer.phases)
+        }
+        let base = try await base(recipe, lock, progress: progress, timer: &timer)
+        progress(BakeProgress(.assembling))
+        var lookup = ImageLookup(base.entries)
+        let accounts = base.accounts
+        var layers = base.layers
+        if let layer = try FilesLayer.write(files, accounts: accounts, lookup: &lookup, store: store) {
+            layers.append(layer)
+        }
+        timer.end("files-layer")
+        let config = try ImageBaker.config(recipe, accounts: accounts, lookup: lookup)
+        let documents = OCIImage.documents(config: config, layers: layers)
+        _ = try store.write(documents.config)
+        let digest = try store.write(documents.manifest)
+        assert(digest == documents.image.digest, "an image is named by its manifest")
+        let record = ImageRecord(
+            digest: digest, service: service, bakedAt: clock(), size: documents.image.size,
+            packages: lock.packages.count)
+        try store.record(record)
+        var memo = ByteWriter()
+        memo.put(digest)
+        memo.put(list: base.warnings) { $0.put($1) }
+        try store.cache(key, memo.bytes)
+        timer.end("image")
+        return BakeResult(
+            image: documents.image, record: record, warnings: base.warnings, wasCached: false, phases: timer.phases)
+    }
+
+    private static func key(_ recipe: Recipe, _ lock: Lock, _ files: SiteFiles) -> String {
+        var writer = ByteWriter()
+        writer.put(version)
+        writer.put(BaseImageBuilder.key(lock))
+        writer.put(files.digest)
+        writer.put(recipe.user ?? "")
+        writer.put(list: recipe.command) { $0.put($1) }
+        writer.put(recipe.workingDirectory ?? "")
+        writer.put(list: recipe.environment.sorted { TarEntry.precedes($0.key, $1.key) }) {
+            $0.put($1.key)
+            $0.put($1.value)
+        }
+        return "bake/" + Digest.sha256(writer.bytes).hex
+    }
+
+    /// The image that an earlier bake of the same inputs made, if all of it is still there.
+    private func cached(
+        _ key: String, _ service: ServiceName, _ lock: Lock
+    ) throws -> (image: Image, record: ImageRecord, warnings: [String])? {
+        guard let memo = store.cached(key) else { return nil }
+        var reader = ByteReader(memo)
+        guard let digest = try? reader.digest(), let warnings = try? reader.list({ try $0.text() }),
+            store.path(of: digest) != nil,
+            let image = try? LayeredImageReader(store: store).image(digest),
+            image.layers.allSatisfy({ store.path(of: $0.digest) != nil })
+        else { return nil }
+        let known = try store.images().last { $0.digest == digest && $0.service == service }
+        let record =
+            known
+            ?? ImageRecord(
+                digest: digest, service: service, bakedAt: clock(), size: image.size,
+                packages: lock.packages.count)
+        if known == nil { try store.record(record) }
+        return (image, record, warnings)
+    }
+
+    private func base(
+        _ recipe: Recipe, _ lock: Lock, progress: @escaping @Sendable (BakeProgress) -> Void,
+        timer: inout PhaseTimer
+    ) async throws -> BaseImage {
+        let spoolFolder = try store.folder("spool")
+        let builder = BaseImageBuilder(store: store, spoolFolder: spoolFolder)
+        if let base = builder.cached(lock) {
+            timer.end("base")
+            return base
+        }
+        let maker = FragmentBuilder(store: store, spoolFolder: spoolFolder)
+        // A package whose fragment is there need not be fetched again.
+        let known = Dictionary(
+            lock.packages.compactMap { package in maker.cached(package).map { (package.name, $0) } }
+        ) { first, _ in first }
+        timer.end("look-up")
+        var wanted = lock
+        wanted.packages = lock.packages.filter { known[$0.name] == nil }
+        let sources = try AptSources.resolve(recipe, host: host)
+        try await PackageFetcher(store: store, sources: sources).fetch(wanted, progress: progress)
+        timer.end("fetch")
+        let made = try await FragmentRun(builder: maker, packages: wanted.packages, progress: progress).run()
+        timer.end("unpack")
+        let base = try builder.build(Array(known.values) + made, lock: lock)
+        timer.end("effects")
+        return base
+    }
+}
+
+extension ImageBaker {
+    private static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    /// How the image starts: the user in numbers, the program proven to be there.
+    private static func config(_ recipe: Recipe, accounts: Accounts, lookup: ImageLookup) throws -> ImageConfig {
+        var environment = ["PATH": path]
+        environment.merge(recipe.environment) { $1 }
+        var failures: [Failure] = []
+        var user = "0:0"
+        do {
+            if let name = recipe.user {
+                let ids = try accounts.resolve(name, place: "image.user")
+                user = "\(ids.user):\(ids.group)"
+            }
+        } catch {
+            failures += Failure.list(error)
+        }
+        let folder = recipe.workingDirectory ?? "/"
+        if let problem = commandProblem(recipe, environment["PATH"] ?? path, folder, lookup) {
+            failures.append(problem)
+        }
+        if let place = lookup.resolve(folder), lookup[place]?.kind != .directory {
+            failures.append(
+                Failure(
+                    .invalidArgument, "the image has no folder \(folder)", at: "image.working-directory",
+                    suggestion: "put files there, or name a folder of the image"))
+        }
+        if !failures.isEmpty { throw Failures(failures) }
+        return ImageConfig(
+            architecture: recipe.architecture, user: user, command: recipe.command, environment: environment,
+            workingDirectory: folder)
+    }
+
+    private static func commandProblem(
+        _ recipe: Recipe, _ path: String, _ folder: String, _ lookup: ImageLookup
+    ) -> Failure? {
+        guard let program = recipe.command.first else {
+            return Failure(
+                .invalidArgument, "there is no command", at: "image.command",
+                suggestion: "say what an instance runs: `command: [nginx, -g, daemon off;]`")
+        }
+        let folders = path.split(separator: ":").map(String.init)
+        if program.contains("/") {
+            if lookup.isProgram(program.hasPrefix("/") ? program : folder + "/" + program) { return nil }
+        } else if folders.contains(where: { lookup.isProgram($0 + "/" + program) }) {
+            return nil
+        }
+        let name = ImagePath.name(of: program)
+        let near = CloseNames.question(name, among: Set(folders.flatMap(lookup.programs)))
+        return Failure(
+            .invalidArgument, "the image has no program \(program)", at: "image.command",
+            suggestion: near ?? "add the package that has it to `packages`, or the file to `files`")
+    }
+}
+
+/// Notes how long each part of a bake took.
+private struct PhaseTimer {
+    private(set) var phases: [BakeResult.Phase] = []
+    private var last = ContinuousClock.now
+
+    mutating func end(_ name: String) {
+        let now = ContinuousClock.now
+        phases.append(BakeResult.Phase(name: name, span: now - last))
+        last = now
+    }
+}

@@ -1,0 +1,32 @@
+import ImageFormat
+
+/// Paths inside an image, in the form of `TarEntry.path`: relative to its root, which is "".
+enum ImagePath {
+    /// The folders above a path, outermost first, without the root.
+    static func parents(of path: String) -> [String] {
+        var parents: [String] = []
+        for index in path.utf8.indices where path.utf8[index] == UInt8(ascii: "/") {
+            parents.append(String(path[..<index]))
+        }
+        return parents
+    }
+
+    static func parent(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
+        return String(path[..<slash])
+    }
+
+    static func name(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+        return String(path[path.utf8.index(after: slash)...])
+    }
+
+    /// Brings a path as a script or a spec writes it into the form used here, `..` resolved by its text.
+    static func normalized(_ path: String) -> String {
+        var parts: [Substring] = []
+        for part in path.split(separator: "/") where part != "." {
+            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+        }
+        return parts.joined(separator: "/")
+    }
+}

@@ -1,0 +1,111 @@
+internal import CLinux
+internal import Glibc
+internal import Model
+
+/// An open file that closes itself.
+final class Descriptor: Sendable {
+    let number: Int32
+
+    init(_ number: Int32) { self.number = number }
+    deinit { if number >= 0 { close(number) } }
+}
+
+/// A pipe whose ends do not survive an exec.
+final class Pipe {
+    let reading: Descriptor
+    private(set) var writing: Descriptor
+
+    init() throws {
+        var ends: [Int32] = [-1, -1]
+        let code = kiln_pipe(&ends)
+        guard code == 0 else { throw SystemFailure.failure(code, "cannot make a pipe") }
+        reading = Descriptor(ends[0])
+        writing = Descriptor(ends[1])
+    }
+
+    func closeWriting() { writing = Descriptor(-1) }
+}
+
+/// A process that we started and have to wait for.
+struct Child: Sendable {
+    let pid: pid_t
+    let descriptor: Descriptor
+
+    /// Starts a program with exactly the command's environment. `inherited` become the descriptors 3, 4, …;
+    /// `unmounting` asks for a private mount namespace without these paths.
+    static func start(
+        _ command: Command, input: Int32, output: Int32, errors: Int32, inherited: [Int32] = [],
+        newSession: Bool = false, unmounting: [String]? = nil
+    ) throws -> Child {
+        guard let path = Tool.find(command.program) else {
+            throw Failure(
+                .toolMissing, "there is no program \(command.program)",
+                suggestion: Tool.package(of: command.program).map { "apt-get install \($0)" })
+        }
+        let strings =
+            [path] + [command.program] + command.arguments
+            + command.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            + (unmounting ?? [])
+        let pointers = strings.map { strdup($0) }
+        defer { for pointer in pointers { free(pointer) } }
+        let argumentCount = 1 + command.arguments.count
+        let environmentStart = 1 + argumentCount
+        let unmountStart = environmentStart + command.environment.count
+        let arguments = pointers[1..<environmentStart] + [nil]
+        let environment = pointers[environmentStart..<unmountStart] + [nil]
+        let unmounts: [UnsafePointer<CChar>?] = pointers[unmountStart...].map { UnsafePointer($0) } + [nil]
+        var pid: pid_t = 0
+        var descriptor: Int32 = -1
+        let code = Array(arguments).withUnsafeBufferPointer { arguments in
+            Array(environment).withUnsafeBufferPointer { environment in
+                unmounts.withUnsafeBufferPointer { unmounts in
+                    inherited.withUnsafeBufferPointer { inherited in
+                        var request = kiln_spawn_request()
+                        request.program = UnsafePointer(pointers[0])
+                        request.arguments = arguments.baseAddress
+                        request.environment = environment.baseAddress
+                        request.input = input
+                        request.output = output
+                        request.error = errors
+                        request.inherited = inherited.baseAddress
+                        request.inherited_count = inherited.count
+                        request.new_session = newSession ? 1 : 0
+                        request.unmounts = unmounting == nil ? nil : unmounts.baseAddress
+                        return kiln_spawn(&request, &pid, &descriptor)
+                    }
+                }
+            }
+        }
+        guard code == 0 else {
+            throw SystemFailure.failure(code, "cannot start \(command.program)", at: path)
+        }
+        return Child(pid: pid, descriptor: Descriptor(descriptor))
+    }
+
+    func signal(_ number: Int32) { _ = kiln_pidfd_signal(descriptor.number, number) }
+
+    /// Waits for the end and reaps the process: its exit code, or 128 + the signal.
+    func wait() -> Int {
+        var status: Int32 = 0
+        return kiln_pidfd_wait(descriptor.number, 1, &status) == 1 ? Int(status) : -1
+    }
+}
+
+/// Where programs are, and which Debian package holds those that we use.
+enum Tool {
+    private static let folders = [
+        "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
+    ]
+
+    static func find(_ program: String) -> String? {
+        if program.hasPrefix("/") { return access(program, X_OK) == 0 ? program : nil }
+        return folders.lazy.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
+    }
+
+    private static let packages = [
+        "crun": "crun", "runc": "runc", "conmon": "conmon", "mkfs.erofs": "erofs-utils", "haproxy": "haproxy",
+        "nft": "nftables", "gpgv": "gpgv", "apt-get": "apt", "mount": "mount",
+    ]
+
+    static func package(of program: String) -> String? { packages[program] }
+}

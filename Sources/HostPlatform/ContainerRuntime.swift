@@ -1,0 +1,150 @@
+internal import Glibc
+internal import Model
+
+/// The OCI runtime that works on this host, and how it has to be called.
+struct ContainerRuntime: Sendable {
+    let program: String
+    let path: String
+    let root: HostRoot
+    let groups: ControlGroups
+    /// crun refuses hosts that mount both cgroup versions; in a mount namespace without version 2 it works, and
+    /// its limits hold.
+    let hidesUnified: Bool
+
+    /// The first of crun and runc that makes a container with limits which really hold.
+    static func detect(_ root: HostRoot) async throws -> ContainerRuntime {
+        let groups = ControlGroups.detect()
+        var reasons: [String] = []
+        for program in ["crun", "runc"] {
+            guard let path = Tool.find(program) else { continue }
+            let runtime = ContainerRuntime(
+                program: program, path: path, root: root, groups: groups,
+                hidesUnified: program == "crun" && groups.isHybrid)
+            if let reason = await runtime.probe() {
+                reasons.append("\(program): \(reason)")
+            } else {
+                return runtime
+            }
+        }
+        guard !reasons.isEmpty else {
+            throw Failure(
+                .toolMissing, "neither crun nor runc is installed", suggestion: "apt-get install crun runc")
+        }
+        throw Failure(
+            .launchFailed, "no container runtime works here: \(reasons.joined(separator: "; "))",
+            suggestion: "kiln doctor says what this host lacks")
+    }
+
+    // MARK: Calls
+
+    /// What has to be unmounted in the namespace of anything that calls the runtime; nil: it needs no namespace.
+    var unmounts: [String]? { hidesUnified ? groups.unified : nil }
+
+    var globalArguments: [String] {
+        // The plain cgroup manager works with and without systemd.
+        program == "crun"
+            ? ["--root", root.runtimeState, "--cgroup-manager", "cgroupfs"] : ["--root", root.runtimeState]
+    }
+
+    func command(_ arguments: [String]) -> Command { Command(path, globalArguments + arguments) }
+
+    func group(of id: String) -> String { "\(root.cgroup)/\(id)" }
+
+    /// Lets the program of a created container begin.
+    func startNow(_ id: InstanceID) throws {
+        let result = try ProcessRunner().runNow(
+            command(["start", id.text]), unmounting: unmounts, limit: Limit.start)
+        guard result.status == 0 else {
+            throw Failure(.launchFailed, ContainerRuntime.reason(in: result.errors))
+        }
+    }
+
+    /// The last line that a runtime wrote, without its decoration.
+    static func reason(in text: String) -> String {
+        let line = text.split(separator: "\n").last.map(String.init) ?? "it gave no reason"
+        // runc writes `time=… level=error msg="…"`.
+        let marker = Array("msg=\"".utf8)
+        let bytes = Array(line.utf8)
+        guard bytes.count > marker.count,
+            let start = (0...(bytes.count - marker.count)).first(where: {
+                bytes[$0..<($0 + marker.count)].elementsEqual(marker)
+            })
+        else { return line }
+        let message = String(decoding: bytes[(start + marker.count)...], as: UTF8.self)
+        return message.replacing("\\\"", with: "'").prefix { $0 != "\"" }.description
+    }
+
+    // MARK: The probe
+
+    /// Makes a container out of the host's own programs, without starting it, and looks whether its limit arrived.
+    /// nil: it works; otherwise the reason why not.
+    private func probe() async -> String? {
+        let id = "probe-\(root.tag)"
+        let folder = "\(root.temporary)/\(id)-\(program)"
+        defer {
+            _ = groups.clear(group(of: id))
+            try? Files.removeTree("\(root.runtimeState)/\(id)")
+            try? Files.removeTree(folder)
+        }
+        do {
+            try Files.makeFolder(root.runtimeState, mode: 0o700)
+            for name in ["proc", "dev", "sys", "bin", "lib", "lib64", "usr"] {
+                try Files.makeFolder("\(folder)/rootfs/\(name)")
+            }
+            try Files.replace(
+                folder + "/config.json", with: probeConfiguration(folder, group: group(of: id)),
+                durably: false)
+            // Its standard streams must not be captured: a created container keeps them.
+            let result = try await Blocking.run {
+                let null = Descriptor(open("/dev/null", O_RDWR | O_CLOEXEC))
+                let log = folder + "/errors"
+                let errors = Descriptor(open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600))
+                let child = try Child.start(
+                    command(["create", "--bundle", folder, id]), input: null.number, output: null.number,
+                    errors: errors.number, unmounting: unmounts)
+                return (child.wait(), Files.text(log, limit: 65_536) ?? "")
+            }
+            guard result.0 == 0 else { return ContainerRuntime.reason(in: result.1) }
+            let limit = groups.memoryLimit(of: group(of: id))
+            _ = try await ProcessRunner().run(
+                command(["delete", "--force", id]), unmounting: unmounts, limit: Limit.start)
+            return limit == ContainerRuntime.probeMemory ? nil : "its memory limit does not hold"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    private static let probeMemory = 64 << 20
+
+    private func probeConfiguration(_ folder: String, group: String) -> String {
+        let binds = ["bin", "lib", "lib64", "usr"].filter { Files.exists("/" + $0) }.map { name -> JSONText in
+            [
+                "destination": .text("/" + name), "type": "bind", "source": .text("/" + name),
+                "options": ["rbind", "ro"],
+            ]
+        }
+        let configuration: JSONText = [
+            "ociVersion": "1.0.2",
+            "process": [
+                "user": ["uid": 0, "gid": 0], "args": ["/bin/true"], "cwd": "/",
+                "env": ["PATH=/bin:/usr/bin"],
+                "noNewPrivileges": true,
+            ],
+            "root": ["path": .text(folder + "/rootfs"), "readonly": true],
+            "mounts": .list([["destination": "/proc", "type": "proc", "source": "proc"]] + binds),
+            "linux": [
+                "cgroupsPath": .text("/" + group),
+                "namespaces": [
+                    ["type": "pid"], ["type": "mount"], ["type": "ipc"], ["type": "uts"], ["type": "cgroup"],
+                    ["type": "network"],
+                ],
+                "resources": [
+                    "memory": ["limit": .number(ContainerRuntime.probeMemory)],
+                    "cpu": ["quota": 50_000, "period": 100_000], "pids": ["limit": 16],
+                ],
+                "seccomp": .written(SystemCallFilter.configuration),
+            ],
+        ]
+        return configuration.encoded
+    }
+}

@@ -1,0 +1,100 @@
+internal import Glibc
+internal import Model
+
+/// The cgroup hierarchies of this host, version 1, 2 or both side by side.
+struct ControlGroups: Sendable {
+    /// Mount points of version 1 hierarchies, one for each set of controllers.
+    let legacy: [String]
+    /// Mount points of version 2.
+    let unified: [String]
+
+    static func detect() -> ControlGroups {
+        var legacy: [String] = []
+        var unified: [String] = []
+        for line in (Files.text("/proc/self/mounts") ?? "").split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count > 2 else { continue }
+            switch fields[2] {
+            case "cgroup": legacy.append(String(fields[1]))
+            case "cgroup2": unified.append(String(fields[1]))
+            default: continue
+            }
+        }
+        return ControlGroups(legacy: legacy, unified: unified)
+    }
+
+    var isHybrid: Bool { !legacy.isEmpty && !unified.isEmpty }
+
+    /// Where the memory controller is, and what it calls its limit.
+    private var memory: (folder: String, limit: String, swap: String)? {
+        if let folder = legacy.first(where: { Files.exists($0 + "/memory.limit_in_bytes") }) {
+            return (folder, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+        }
+        return unified.first.map { ($0, "memory.max", "memory.swap.max") }
+    }
+
+    /// Whether the kernel limits swap as well. In version 2 the root group has no such file, but any group below has.
+    var limitsSwap: Bool {
+        guard let memory else { return false }
+        if !legacy.isEmpty { return Files.exists("\(memory.folder)/\(memory.swap)") }
+        return Files.names(in: memory.folder).contains {
+            Files.exists("\(memory.folder)/\($0)/\(memory.swap)")
+        }
+    }
+
+    /// Which of the controllers that limits need are missing.
+    var missingControllers: [String] {
+        var have: Set<Substring> = []
+        for folder in unified {
+            have.formUnion(
+                (Files.text(folder + "/cgroup.controllers") ?? "").split(whereSeparator: \.isWhitespace))
+        }
+        // A version 1 hierarchy is mounted under the names of its controllers.
+        for folder in legacy {
+            have.formUnion(folder.split(separator: "/").last?.split(separator: ",") ?? [])
+        }
+        return ["memory", "cpu", "pids"].filter { !have.contains(Substring($0)) }
+    }
+
+    func memoryLimit(of group: String) -> Int? {
+        guard let memory, let text = Files.text("\(memory.folder)/\(group)/\(memory.limit)") else {
+            return nil
+        }
+        return Int(text.filter(\.isNumber))
+    }
+
+    /// The folders of a group that exist.
+    func folders(of group: String) -> [String] {
+        (legacy + unified).map { "\($0)/\(group)" }.filter { Files.exists($0) }
+    }
+
+    func processes(in group: String) -> Set<Int32> {
+        Set(
+            folders(of: group).flatMap { folder in
+                (Files.text(folder + "/cgroup.procs") ?? "").split(separator: "\n").compactMap { Int32($0) }
+            })
+    }
+
+    /// Kills every process of a group and removes it; false where something is still left.
+    func clear(_ group: String) -> Bool {
+        let folders = folders(of: group)
+        guard !folders.isEmpty else { return true }
+        for pid in processes(in: group) where pid > 1 { kill(pid, SIGKILL) }
+        for folder in folders { ControlGroups.removeFolder(folder) }
+        return self.folders(of: group).isEmpty
+    }
+
+    /// Removes a group and the groups that its processes made below it.
+    private static func removeFolder(_ folder: String) {
+        if rmdir(folder) == 0 || errno == ENOENT { return }
+        for name in Files.names(in: folder) where isFolder("\(folder)/\(name)") {
+            removeFolder("\(folder)/\(name)")
+        }
+        rmdir(folder)
+    }
+
+    private static func isFolder(_ path: String) -> Bool {
+        var info = stat()
+        return lstat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+    }
+}

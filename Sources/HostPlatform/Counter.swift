@@ -1,0 +1,8 @@
+internal import Synchronization
+
+/// Numbers that are given once in a process.
+final class Counter: Sendable {
+    private let last = Atomic<Int>(0)
+
+    func next() -> Int { last.add(1, ordering: .relaxed).newValue }
+}

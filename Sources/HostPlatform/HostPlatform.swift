@@ -1,0 +1,336 @@
+internal import CLinux
+internal import Glibc
+package import Logging
+package import Model
+package import Ports
+internal import Synchronization
+
+/// Instances on this one Linux host: containers by crun or runc, each with conmon as its monitor, on read-only EROFS
+/// images, behind a bridge.
+///
+/// Everything that exists is found through ROOT/instances: a launch begins by writing an instance's folder there, and
+/// a removal ends by deleting it. A crash in between leaves something that `observe` shows and `remove` removes.
+package final class HostPlatform: Platform {
+    package let root: HostRoot
+    /// Shared with the router, so that the end of the proxy is told as well.
+    package let watch: ProcessWatch
+    let fileSystem: RootFileSystem
+    let network: HostNetwork
+    let runtime: ContainerRuntime
+    private let state = Mutex(State())
+    private let turns = KeyedLock<InstanceID>()
+    /// Called after each stage of a launch; throwing there is like dying there. Tests use it.
+    let afterStage: @Sendable (LaunchStage) throws -> Void
+
+    struct Known: Sendable {
+        var record: InstanceRecord
+        var running: RunningRecord?
+    }
+
+    private struct State {
+        var known: [InstanceID: Known] = [:]
+        var launching: Set<InstanceID> = []
+        /// Held until an instance is removed: while its network exists, a dead instance refuses connections at once,
+        /// and the router gives the request to another one. Without it, connecting would hang.
+        var namespaces: [InstanceID: Descriptor] = [:]
+    }
+
+    /// Takes over a root folder: makes the bridge, mounts the images, sweeps what a crash left half-made, and watches
+    /// the instances that live.
+    package convenience init(root: HostRoot, reader: any ImageReader, log: Logger) async throws {
+        try await self.init(root: root, reader: reader, log: log) { _ in }
+    }
+
+    package init(
+        root: HostRoot, reader: any ImageReader, log: Logger,
+        afterStage: @escaping @Sendable (LaunchStage) throws -> Void
+    ) async throws {
+        self.root = root
+        self.afterStage = afterStage
+        // Monitors put themselves into the background. Where the host's first process reaps nobody, as in many
+        // containers, they would stay as zombies; as our children, they are reaped when they end.
+        _ = kiln_adopt_orphans()
+        watch = ProcessWatch()
+        fileSystem = RootFileSystem(root, reader: reader)
+        network = HostNetwork(root)
+        runtime = try await ContainerRuntime.detect(root)
+        log.info(
+            "container runtime found",
+            metadata: [
+                "runtime": "\(runtime.path)", "cgroups": "\(runtime.groups.isHybrid ? "hybrid" : "plain")",
+            ])
+        try await recover()
+    }
+
+    package var changes: AsyncStream<Void> { watch.changes }
+
+    // MARK: Looking
+
+    /// Reads the instances' folders and /proc, and starts no process.
+    package func observe() async throws -> [ObservedInstance] {
+        let ids = instanceIDs
+        var views: [ObservedInstance] = []
+        for id in ids {
+            guard let (known, isLaunching) = known(id) else { continue }
+            views.append(view(known, isLaunching: isLaunching))
+        }
+        let present = Set(ids)
+        state.withLock { state in state.known = state.known.filter { present.contains($0.key) } }
+        return views
+    }
+
+    private var instanceIDs: [InstanceID] {
+        Files.names(in: root.instances).compactMap { try? InstanceID($0) }
+    }
+
+    /// What is on disk about an instance; it never changes once it is complete, so it is read once.
+    private func known(_ id: InstanceID) -> (Known, isLaunching: Bool)? {
+        let (cached, isLaunching) = state.withLock { ($0.known[id], $0.launching.contains(id)) }
+        if let cached, cached.running != nil || isLaunching { return (cached, isLaunching) }
+        let folder = root.instance(id)
+        guard let record = cached?.record ?? InstanceRecord.read(folder), record.id == id else { return nil }
+        let known = Known(record: record, running: isLaunching ? nil : RunningRecord.read(folder))
+        state.withLock { $0.known[id] = known }
+        return (known, isLaunching)
+    }
+
+    private func view(_ known: Known, isLaunching: Bool) -> ObservedInstance {
+        let record = known.record
+        var phase = ObservedInstance.Phase.launching
+        var isMonitored = true
+        if let running = known.running, !isLaunching {
+            isMonitored = running.isMonitored
+            if running.isRunning {
+                phase = .running
+            } else if let status = exitStatus(of: record.id) {
+                phase = .exited(status: status)
+            } else {
+                // The monitor writes the status within milliseconds of the end, and we are told when it is done.
+                phase = isMonitored ? .running : .exited(status: nil)
+            }
+        }
+        return ObservedInstance(
+            id: record.id, key: record.key, release: record.release, phase: phase, address: record.address,
+            startedAt: record.startedAt,
+            processID: phase == .running ? known.running.map { Int($0.process.pid) } : nil,
+            isMonitored: isMonitored)
+    }
+
+    private func exitStatus(of id: InstanceID) -> Int? {
+        Files.text(root.instance(id).exitFolder + "/" + id.text, limit: 64).flatMap {
+            Int($0.filter { $0.isNumber || $0 == "-" })
+        }
+    }
+
+    package func log(of id: InstanceID, lines: Int) async throws -> [LogLine] {
+        let file = LogFile(path: root.log(id))
+        return try await Blocking.run { file.lines(lines) }
+    }
+
+    // MARK: Images
+
+    package func prepare(_ image: Digest) async throws { try await fileSystem.prepare(image) }
+
+    package func forgetImages(except images: Set<Digest>) async throws {
+        let used = instanceIDs.compactMap { known($0)?.0.record.image }
+        try await fileSystem.forget(except: images.union(used))
+    }
+
+    // MARK: Launching
+
+    package func launch(_ order: LaunchOrder) async throws {
+        try await turns.locked(order.id) { try await launchInTurn(order) }
+    }
+
+    private func launchInTurn(_ order: LaunchOrder) async throws {
+        if let (known, _) = known(order.id) {
+            if known.running?.isRunning == true { return }
+            // Half-made by a crash: nothing of it has served, and it begins anew.
+            try await removeInTurn(order.id, grace: .zero)
+        }
+        let config = try await fileSystem.config(order.release.content.image)
+        let mounted = root.imageMount(order.release.content.image)
+        guard Files.isMountPoint(mounted) else {
+            throw Failure(
+                .notFound, "the image \(order.release.content.image.short) has not been prepared", at: mounted
+            )
+        }
+        let number = try network.reserve()
+        let record = InstanceRecord(
+            id: order.id, key: order.release.key, release: order.release.number,
+            image: order.release.content.image, number: number, address: network.address(number),
+            startedAt: HostPlatform.now)
+        let folder = root.instance(order.id)
+        do { try record.write(to: folder) } catch {
+            network.free(number)
+            throw error
+        }
+        state.withLock {
+            $0.launching.insert(order.id)
+            $0.known[order.id] = Known(record: record)
+        }
+        defer { state.withLock { _ = $0.launching.remove(order.id) } }
+        let running: RunningRecord
+        do {
+            running = try await Blocking.run { [self] in
+                try make(order, record, config: config, imageRoot: mounted, folder: folder)
+            }
+        } catch {
+            throw explained(error, order.id)
+        }
+        state.withLock { $0.known[order.id]?.running = running }
+        watch.watch(order.id.text, [running.process] + (running.monitor.map { [$0] } ?? []))
+    }
+
+    /// The stages of a launch, on a thread that may block.
+    private func make(
+        _ order: LaunchOrder, _ record: InstanceRecord, config: ImageConfig, imageRoot: String,
+        folder: InstanceFolder
+    ) throws -> RunningRecord {
+        try afterStage(.recorded)
+        try Files.makeFolder(folder.exitFolder)
+        let namespace = try network.connect(record.number)
+        state.withLock { $0.namespaces[order.id] = namespace }
+        try afterStage(.connected)
+        let bundle = RuntimeBundle(
+            order: RuntimeBundle.LaunchOrderText(id: order.id, run: order.release.content.run), image: config,
+            imageRoot: imageRoot, network: "/proc/\(getpid())/fd/\(namespace.number)",
+            cgroup: "/" + runtime.group(of: order.id.text), folder: folder.bundle, address: record.address,
+            limitsSwap: runtime.groups.limitsSwap)
+        try bundle.write()
+        try afterStage(.bundled)
+        let monitor = Monitor(runtime: runtime, id: order.id, folder: folder)
+        let pid = try withExtendedLifetime(namespace) {
+            try monitor.create(hiding: fileSystem.otherMounts(than: record.image))
+        }
+        try afterStage(.created)
+        guard let process = LiveProcess(pid) else {
+            throw Failure(.launchFailed, "the container ended before it began")
+        }
+        try runtime.startNow(order.id)
+        try afterStage(.started)
+        let running = RunningRecord(
+            process: process,
+            monitor: Files.text(folder.monitorFile, limit: 64).flatMap { Int32($0.filter(\.isNumber)) }
+                .flatMap {
+                    LiveProcess($0)
+                }, boot: Boot.id)
+        try running.write(to: folder)
+        return running
+    }
+
+    /// A launch's failure with the instance's last words.
+    private func explained(_ error: any Error, _ id: InstanceID) -> any Error {
+        guard var failure = error as? Failure else { return error }
+        failure = failure.at(id.text)
+        let words = LogFile(path: root.log(id)).lines(20).map(\.text)
+        if failure.cause == nil, !words.isEmpty { failure.cause = words.joined(separator: "\n") }
+        return failure
+    }
+
+    private static var now: Instant {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Instant(milliseconds: time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
+    }
+
+    // MARK: Removing
+
+    package func remove(_ id: InstanceID, grace: Span) async throws {
+        try await turns.locked(id) { try await removeInTurn(id, grace: grace) }
+    }
+
+    private func removeInTurn(_ id: InstanceID, grace: Span) async throws {
+        let folder = root.instance(id)
+        guard Files.exists(folder.path) else { return }
+        let known = known(id)?.0
+        if let running = known?.running, running.boot == Boot.id {
+            await end(running, grace: grace)
+        }
+        watch.forget(id.text)
+        try await Blocking.run { [self] in
+            try Leftovers(runtime: runtime, id: id, folder: folder).remove(isHalfMade: known?.running == nil)
+            if let record = known?.record { try network.disconnect(record.number) }
+            try Files.removeTree(folder.path)
+        }
+        if let record = known?.record { network.free(record.number) }
+        state.withLock {
+            $0.known[id] = nil
+            $0.namespaces[id] = nil
+        }
+        trimLogs()
+    }
+
+    /// Asks, waits, kills; then lets the monitor write its last entry.
+    private func end(_ running: RunningRecord, grace: Span) async {
+        if running.process.isAlive, running.process.hears(SIGTERM) {
+            running.process.signal(SIGTERM)
+            _ = await watch.end(of: running.process, limit: grace)
+        }
+        running.process.signal(SIGKILL)
+        _ = await watch.end(of: running.process, limit: Limit.kill)
+        guard let monitor = running.monitor else { return }
+        if await !watch.end(of: monitor, limit: Limit.monitorFarewell) {
+            monitor.signal(SIGKILL)
+            _ = await watch.end(of: monitor, limit: Limit.kill)
+        }
+    }
+
+    /// Keeps the newest logs of instances that are gone.
+    private func trimLogs() {
+        let present = Set(Files.names(in: root.instances))
+        let old = Files.names(in: root.logs).filter { !present.contains(String($0.dropLast(4))) }
+        guard old.count > Limit.oldLogs else { return }
+        let dated = old.map { name -> (Int, String) in
+            var info = stat()
+            _ = lstat("\(root.logs)/\(name)", &info)
+            return (info.st_mtim.tv_sec, name)
+        }
+        for (_, name) in dated.sorted(by: <).prefix(old.count - Limit.oldLogs) {
+            unlink("\(root.logs)/\(name)")
+        }
+    }
+
+    // MARK: Beginning and end
+
+    private func recover() async throws {
+        await fileSystem.recover()
+        try Files.makeFolder(root.runtimeState, mode: 0o700)
+        try Files.makeFolder(root.attachFolder, mode: 0o700)
+        var numbers: Set<Int> = []
+        for name in Files.names(in: root.instances) {
+            guard let id = try? InstanceID(name), let (known, _) = known(id) else {
+                // Died between making the folder and writing the record: nothing else was made.
+                try Files.removeTree("\(root.instances)/\(name)")
+                continue
+            }
+            numbers.insert(known.record.number)
+            guard let running = known.running, running.boot == Boot.id else { continue }
+            watch.watch(name, [running.process] + (running.monitor.map { [$0] } ?? []))
+            let namespace = open("/proc/\(running.process.pid)/ns/net", O_RDONLY | O_CLOEXEC)
+            if namespace >= 0 { state.withLock { $0.namespaces[id] = Descriptor(namespace) } }
+        }
+        let inUse = numbers
+        try await Blocking.run { [network] in try network.ensure(inUse: inUse) }
+    }
+
+    /// Lets go of everything outside the root folder once there is no instance: bridge, firewall table, image mounts,
+    /// cgroups and the folder in /run. Does nothing while instances exist. The root can be taken over again.
+    package func tearDown() async throws {
+        guard Files.names(in: root.instances).isEmpty else { return }
+        try await fileSystem.unmountAll()
+        try await Blocking.run { [self] in
+            try network.tearDown()
+            _ = runtime.groups.clear(root.cgroup)
+            try Files.removeTree(root.runtimeState)
+            try Files.removeTree(root.attachFolder)
+            // The router's sockets are in there as well, for as long as it has a service.
+            if !Files.exists(root.proxySocket) { try Files.removeTree(root.runFolder) }
+        }
+    }
+}
+
+/// How far a launch has come.
+package enum LaunchStage: CaseIterable, Sendable {
+    case recorded, connected, bundled, created, started
+}

@@ -1,0 +1,119 @@
+internal import Glibc
+package import Model
+
+/// All paths and names of one `--root DIR`. Whatever is outside the folder carries its tag, so that two roots on one
+/// host never meet.
+package struct HostRoot: Sendable {
+    /// The folder's canonical path.
+    package let path: String
+    /// Eight letters and digits that belong to this path alone.
+    package let tag: String
+
+    /// Makes the folders that everything else expects.
+    package init(_ folder: String) throws {
+        try Files.makeFolder(folder)
+        guard let resolved = realpath(folder, nil) else {
+            throw SystemFailure.failure(errno, "cannot use the root folder", at: folder)
+        }
+        path = String(cString: resolved)
+        free(resolved)
+        tag = try HostRoot.claimTag(for: path)
+        for name in ["instances", "images", "logs", "proxy", "tmp"] {
+            try Files.makeFolder("\(path)/\(name)")
+        }
+    }
+
+    // MARK: Inside the folder
+
+    package func instance(_ id: InstanceID) -> InstanceFolder { InstanceFolder(path: "\(instances)/\(id)") }
+    var instances: String { path + "/instances" }
+    var images: String { path + "/images" }
+    func imageFile(_ image: Digest) -> String { "\(images)/\(image.hex).erofs" }
+    package func imageMount(_ image: Digest) -> String { "\(images)/\(image.hex)" }
+    var logs: String { path + "/logs" }
+    package func log(_ id: InstanceID) -> String { "\(logs)/\(id).log" }
+    var proxy: String { path + "/proxy" }
+    var temporary: String { path + "/tmp" }
+    var networkFile: String { path + "/network.json" }
+
+    // MARK: Outside of it
+
+    /// At most 15 bytes, as the kernel allows.
+    package var bridge: String { "kiln-\(tag)" }
+    package var cgroup: String { "kiln-\(tag)" }
+    var firewallTable: String { "kiln-\(tag)" }
+    /// Sockets and the runtime's state: short paths, because a Unix socket's name has at most 107 bytes.
+    package var runFolder: String { "/run/kiln-\(tag)" }
+    var runtimeState: String { runFolder + "/state" }
+    var attachFolder: String { runFolder + "/attach" }
+    package var proxySocket: String { runFolder + "/haproxy.sock" }
+    var proxyMasterSocket: String { runFolder + "/master.sock" }
+    var proxyGateSocket: String { runFolder + "/gate.sock" }
+    /// The host's end of an instance's cable.
+    func cable(_ number: Int) -> String { "kv\(tag)\(String(number, radix: 36))" }
+
+    /// FNV-1a gives a tag from the path; the run folder remembers whose it is, so that even two paths with one hash
+    /// end up with two tags.
+    private static func claimTag(for path: String) throws -> String {
+        for attempt in 0..<Limit.tagAttempts {
+            let tag = hashTag(attempt == 0 ? path : "\(path)#\(attempt)")
+            let folder = "/run/kiln-\(tag)"
+            // The proxy's worker, which is not root, reaches its own gate socket in here.
+            try Files.makeFolder(folder, mode: 0o711)
+            let owner = Files.text(folder + "/root")
+            if owner == path { return tag }
+            if let owner, !owner.isEmpty, Files.exists(owner) { continue }
+            try Files.replace(folder + "/root", with: path, durably: false)
+            return tag
+        }
+        throw Failure(.conflict, "no free name for this root folder", at: path)
+    }
+
+    static func hashTag(_ text: String) -> String {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        let digits = Array("abcdefghijklmnopqrstuvwxyz234567")
+        hash ^= hash >> 40
+        return String((0..<8).map { digits[Int(hash >> (5 * UInt64($0)) & 31)] })
+    }
+}
+
+/// The folder that owns everything of one instance: written first, removed last.
+package struct InstanceFolder: Sendable {
+    package let path: String
+
+    /// The order, its address and when it came: what a half-made instance is known by.
+    package var launchFile: String { path + "/launch.json" }
+    /// The processes, written once the launch has succeeded.
+    var runningFile: String { path + "/running.json" }
+    package var bundle: String { path + "/bundle" }
+    var processFile: String { path + "/pid" }
+    var monitorFile: String { path + "/monitor.pid" }
+    var exitFolder: String { path + "/exit" }
+}
+
+/// The bounds of this adapter's waits, loops and files.
+enum Limit {
+    static let tagAttempts = 8
+    /// How long the monitor may take to tell the process number.
+    static let create = Span.seconds(30)
+    static let start = Span.seconds(30)
+    /// How long a monitor may take to write the exit status of a process that ended.
+    static let monitorFarewell = Span.seconds(2)
+    /// How long the kernel may take to end a killed process.
+    static let kill = Span.seconds(10)
+    static let makeImage = Span.seconds(600)
+    /// Bytes of one instance's log; the monitor begins anew when it is full.
+    static let log = 16 << 20
+    /// Logs of removed instances that are kept.
+    static let oldLogs = 200
+    static let firewall = Span.seconds(10)
+    static let proxyStart = Span.seconds(5)
+    static let proxyReload = Span.seconds(10)
+    static let proxyCheck = Span.seconds(20)
+    static let proxyStop = Span.seconds(5)
+    static let proxyAnswer = Span.seconds(5)
+    /// How long a server may keep its last connections when it is told to go.
+    static let serverFarewell = Span.milliseconds(2500)
+    static let serverRemoval = Span.seconds(5)
+}

@@ -1,0 +1,83 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import Model
+
+/// conmon: the small process beside each instance that keeps its log and exit status and outlives us.
+struct Monitor {
+    let runtime: ContainerRuntime
+    let id: InstanceID
+    let folder: InstanceFolder
+
+    /// What conmon writes to its sync pipe, one JSON object on a line.
+    private struct Word: Decodable {
+        var data: Int?
+        var pid: Int?
+        var message: String?
+    }
+
+    /// Starts the monitor, which creates the container, and returns the number of its process. The monitor puts
+    /// itself into the background; `hiding` are mounts that it must not hold on to.
+    func create(hiding: [String]) throws -> Int32 {
+        guard Tool.find("conmon") != nil else {
+            throw Failure(.toolMissing, "conmon is not installed", suggestion: "apt-get install conmon")
+        }
+        let pipe = try Pipe()
+        let null = Descriptor(open("/dev/null", O_RDWR | O_CLOEXEC))
+        var arguments = [
+            "--cid", id.text, "--cuuid", id.text, "--runtime", runtime.path, "--bundle", folder.bundle,
+            "--container-pidfile", folder.processFile, "--conmon-pidfile", folder.monitorFile,
+            "--exit-dir", folder.exitFolder, "--log-path", "k8s-file:" + runtime.root.log(id),
+            "--log-size-max", String(Limit.log), "--socket-dir-path", runtime.root.attachFolder,
+            "--log-level", "error",
+        ]
+        arguments += runtime.globalArguments.map { "--runtime-arg=" + $0 }
+        var command = Command("conmon", arguments)
+        command.environment["_OCI_SYNCPIPE"] = "3"
+        let child = try Child.start(
+            command, input: null.number, output: null.number, errors: null.number,
+            inherited: [pipe.writing.number], newSession: true,
+            unmounting: runtime.unmounts.map { $0 + hiding })
+        pipe.closeWriting()
+        let line = Monitor.line(from: pipe.reading, limit: Limit.create)
+        child.wait(limit: Limit.monitorFarewell)
+        guard let line else {
+            throw Failure(.launchFailed, "the monitor ended without a word")
+        }
+        guard let word = try? JSONDecoder().decode(Word.self, from: Data(line)) else {
+            throw Failure(
+                .launchFailed, "the monitor said \(String(decoding: line.prefix(200), as: UTF8.self))")
+        }
+        if let pid = word.pid ?? word.data, pid > 0 { return Int32(pid) }
+        throw Failure(.launchFailed, ContainerRuntime.reason(in: word.message ?? ""))
+    }
+
+    /// One line from a pipe, or nil where it closes or stays silent.
+    private static func line(from file: Descriptor, limit: Span) -> [UInt8]? {
+        let deadline = Monotonic.now + limit.milliseconds
+        var bytes: [UInt8] = []
+        while bytes.count < 65_536 {
+            var wait = pollfd(fd: file.number, events: Int16(POLLIN), revents: 0)
+            let rest = deadline - Monotonic.now
+            guard rest > 0, poll(&wait, 1, Int32(min(rest, 60_000))) >= 0 || errno == EINTR else {
+                return nil
+            }
+            guard wait.revents != 0 else { continue }
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            let count = read(file.number, &buffer, buffer.count)
+            guard count > 0 else { return bytes.isEmpty ? nil : bytes }
+            bytes += buffer[..<count]
+            if let end = bytes.firstIndex(of: UInt8(ascii: "\n")) { return Array(bytes[..<end]) }
+        }
+        return nil
+    }
+}
+
+extension Child {
+    /// Reaps a process that is about to end; one that is not is killed.
+    @discardableResult
+    func wait(limit: Span) -> Int {
+        var poll = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
+        if Glibc.poll(&poll, 1, Int32(limit.milliseconds)) == 0 { signal(SIGKILL) }
+        return wait()
+    }
+}

@@ -1,0 +1,140 @@
+internal import Glibc
+internal import Model
+internal import Ports
+
+/// The file systems of images: one EROFS file each, mounted read-only once and shared by all instances.
+///
+/// A file appears under its name only when it is whole and on disk; what is being made is in ROOT/tmp and swept at
+/// the next start. So a crash at any point leaves a finished image or none.
+actor RootFileSystem {
+    private let root: HostRoot
+    private let reader: any ImageReader
+    private let runner = ProcessRunner()
+    private var underWay: [Digest: Task<Void, any Error>] = [:]
+    private var configs: [Digest: ImageConfig] = [:]
+    private var made = 0
+
+    init(_ root: HostRoot, reader: any ImageReader) {
+        self.root = root
+        self.reader = reader
+    }
+
+    /// Makes and mounts an image's file system where that has not been done. Concurrent callers share the work.
+    func prepare(_ image: Digest) async throws {
+        if Files.isMountPoint(root.imageMount(image)) { return }
+        if let task = underWay[image] { return try await task.value }
+        let task = Task { try await make(image) }
+        underWay[image] = task
+        defer { underWay[image] = nil }
+        try await task.value
+    }
+
+    /// How an image starts. Images do not change, so it is read once.
+    func config(_ image: Digest) throws -> ImageConfig {
+        if let known = configs[image] { return known }
+        let config = try reader.image(image).config
+        configs[image] = config
+        return config
+    }
+
+    private func make(_ image: Digest) async throws {
+        if !Files.exists(root.imageFile(image)) { try await build(image) }
+        try await mountFile(image)
+    }
+
+    private func build(_ image: Digest) async throws {
+        made += 1
+        let work = "\(root.temporary)/\(image.short)-\(getpid())-\(made)"
+        let tree = work + "/tree"
+        let file = work + "/image.erofs"
+        do {
+            try Files.makeFolder(tree)
+            try await reader.unpack(image, into: tree)
+            // Raw blocks: reading costs nothing, and the store keeps the compressed form. File times stay, because
+            // servers derive validators from them.
+            let result = try await runner.run(
+                Command("mkfs.erofs", ["-x-1", "--quiet", file, tree]), limit: Limit.makeImage)
+            guard result.status == 0 else { throw RootFileSystem.failure(result, for: image) }
+            try await Blocking.run { try Files.sync(file) }
+            guard rename(file, root.imageFile(image)) == 0 else {
+                throw SystemFailure.failure(errno, "cannot keep the file system of \(image)")
+            }
+            Files.syncFolder(of: root.imageFile(image))
+        } catch {
+            try? await Blocking.run { try Files.removeTree(work) }
+            throw error
+        }
+        // Nobody waits for the tree to go; the next start sweeps what a crash leaves of it.
+        Task { try? await Blocking.run { try Files.removeTree(work) } }
+    }
+
+    private static func failure(_ result: ProcessRunner.Result, for image: Digest) -> Failure {
+        let words = result.errors + result.output
+        if words.contains("No space left") || words.contains("ENOSPC") {
+            return Failure(
+                .diskFull, "no space for the file system of \(image.short)",
+                suggestion: "free some space, then try again")
+        }
+        return Failure(.commandFailed, "mkfs.erofs ended with \(result.status): \(words.suffix(500))")
+    }
+
+    private func mountFile(_ image: Digest) async throws {
+        let folder = root.imageMount(image)
+        let file = root.imageFile(image)
+        if Files.isMountPoint(folder) { return }
+        try Files.makeFolder(folder)
+        let flags = UInt(MS_RDONLY) | UInt(MS_NODEV) | UInt(MS_NOSUID)
+        if mount(file, folder, "erofs", flags, nil) == 0 { return }
+        let code = errno
+        // Kernels before 6.12 mount block devices only.
+        guard code == ENOTBLK else { throw SystemFailure.failure(code, "cannot mount \(file)", at: folder) }
+        try await runner.check(
+            Command("mount", ["-t", "erofs", "-o", "ro,nodev,nosuid,loop", file, folder]), limit: Limit.start)
+    }
+
+    /// Mounts again what a reboot of the host unmounted, and sweeps what a crash left.
+    func recover() async {
+        let temporary = root.temporary
+        for name in Files.names(in: temporary) {
+            try? await Blocking.run { try Files.removeTree("\(temporary)/\(name)") }
+        }
+        for image in known { try? await mountFile(image) }
+    }
+
+    /// The images that have a file.
+    private var known: [Digest] {
+        Files.names(in: root.images).filter { $0.hasSuffix(".erofs") }.compactMap {
+            try? Digest(hex: String($0.dropLast(6)))
+        }
+    }
+
+    /// The mount points of all images but one.
+    nonisolated func otherMounts(than image: Digest) -> [String] {
+        Files.names(in: root.images).filter { !$0.hasSuffix(".erofs") && $0 != image.hex }.map {
+            "\(root.images)/\($0)"
+        }
+    }
+
+    /// Unmounts and deletes every image that is not in `images`.
+    func forget(except images: Set<Digest>) throws {
+        for image in known where !images.contains(image) && underWay[image] == nil {
+            // First unmounted, then deleted: a crash between the two leaves a file that the next call finds.
+            try unmount(image)
+            unlink(root.imageFile(image))
+            configs[image] = nil
+        }
+    }
+
+    private func unmount(_ image: Digest) throws {
+        let folder = root.imageMount(image)
+        // Bounded: one mount is the rule, and a second can only come from a race with another daemon.
+        for _ in 1...4 where Files.isMountPoint(folder) {
+            guard umount2(folder, 0) == 0 else {
+                throw SystemFailure.failure(errno, "cannot unmount the image", at: folder)
+            }
+        }
+        rmdir(folder)
+    }
+
+    func unmountAll() throws { for image in known { try unmount(image) } }
+}
