@@ -107,10 +107,7 @@ package actor Controller {
 
     private func serviceForDeploy(_ key: ServiceKey) async throws -> ServiceController {
         if let service = services[key] { return service }
-        let stored = try await world.store.service(key)
-        // Another request may have begun the same service while this one read the store.
-        if let service = services[key] { return service }
-        try await begin(stored ?? ServiceState(key: key))
+        try await begin(try await world.store.service(key) ?? ServiceState(key: key))
         return services[key]!
     }
 

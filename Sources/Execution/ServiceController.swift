@@ -58,12 +58,18 @@ package actor ServiceController {
     /// Makes every change of intent one at a time: read, decide, store.
     private let intent = Turnstile(width: 1)
     private nonisolated let wake = Signal()
+    private let rolloutEnded: @Sendable () async -> Void
 
-    package init(_ state: ServiceState, releases: [Release], world: World) {
+    /// `rolloutEnded` is called after each rollout, when other images may be in use than before.
+    package init(
+        _ state: ServiceState, releases: [Release], world: World,
+        rolloutEnded: @escaping @Sendable () async -> Void
+    ) {
         key = state.key
         self.state = state
         self.world = world
         lookingSince = world.clock.now
+        self.rolloutEnded = rolloutEnded
         self.releases = Dictionary(uniqueKeysWithValues: releases.map { ($0.number, $0) })
     }
 
@@ -78,6 +84,7 @@ package actor ServiceController {
                 do {
                     let round = try await round()
                     for step in round.background { group.addTask { await self.carryOut(step) } }
+                    if round.hasEndedRollout { group.addTask { await self.rolloutEnded() } }
                     for instance in round.probes { group.addTask { await self.probe(instance) } }
                     next = max(.milliseconds(1), round.lookAgainAt - world.clock.now)
                 } catch {
@@ -111,6 +118,7 @@ package actor ServiceController {
     private struct Round: Sendable {
         var background: [JournaledStep]
         var probes: [ObservedInstance]
+        var hasEndedRollout: Bool
         var lookAgainAt: Instant
     }
 
@@ -147,7 +155,9 @@ package actor ServiceController {
         }
         let unprobed = seen.instances.values.filter { probedCommand($0) != nil && probes[$0.id] == nil }
         for instance in unprobed { probes[instance.id] = ProbeCounter() }
-        return Round(background: background, probes: unprobed, lookAgainAt: lookAgainAt)
+        return Round(
+            background: background, probes: unprobed,
+            hasEndedRollout: plan.notes.contains { $0.kind == .rolloutEnded }, lookAgainAt: lookAgainAt)
     }
 
     /// What runs now of this service.

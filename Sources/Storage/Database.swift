@@ -28,6 +28,18 @@ package final class Database: StateStore {
     /// Seconds to wait for another process before giving up on the database.
     private static let lockPatience = 5.0
 
+    /// Finished steps are kept for a look at what happened, not for ever.
+    private static let journalLength = 10_000
+    private static let journalTrimEvery = 100
+
+    private static func trimJournal(_ database: GRDB.Database) throws {
+        try database.execute(
+            sql: """
+                DELETE FROM journal WHERE ended_at IS NOT NULL
+                    AND number <= (SELECT MAX(number) FROM journal) - ?
+                """, arguments: [journalLength])
+    }
+
     private static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1 services, releases, journal, events") { database in
@@ -97,6 +109,9 @@ package final class Database: StateStore {
                     ])
             }
             for note in notes { try Database.insert(note, of: state, at: now, into: database) }
+            if state.generation.isMultiple(of: Database.journalTrimEvery) {
+                try Database.trimJournal(database)
+            }
             return try intents.map { step in
                 try database.execute(
                     sql: "INSERT INTO journal (key, step, intended_at) VALUES (?, ?, ?)",
