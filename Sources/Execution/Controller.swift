@@ -51,8 +51,12 @@ package actor Controller {
     }
 
     private func begin(_ state: ServiceState) async throws {
-        let service = ServiceController(
-            state, releases: try await world.store.releases(of: state.key), world: world)
+        let releases = try await world.store.releases(of: state.key)
+        // Another request may have begun the same service while this one read the store.
+        guard services[state.key] == nil else { return }
+        let service = ServiceController(state, releases: releases, world: world) { [weak self] in
+            await self?.forgetUnusedImages()
+        }
         services[state.key] = service
         arrival.yield(service)
     }
