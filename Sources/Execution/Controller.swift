@@ -64,6 +64,8 @@ package actor Controller {
     private func ended(_ service: ServiceController) async {
         guard !Task.isCancelled else { return }
         services[service.key] = nil
+        // A deploy may have come between the last look and now.
+        if let state = try? await world.store.service(service.key), state.isAlive { try? await begin(state) }
         await forgetUnusedImages()
     }
 

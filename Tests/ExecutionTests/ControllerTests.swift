@@ -7,19 +7,21 @@ import Storage
 import Testing
 
 /// The real control loop and the real store, over a host in memory.
-@Suite struct ControllerTests {
+@Suite final class ControllerTests: Sendable {
     let folder = NSTemporaryDirectory() + "kiln-execution-\(UUID().uuidString)"
     let clock = JumpingClock()
     let host: FakeHost
     let key = ServiceKey(try! ServiceName("hello"))
 
     /// Looks at the world before a test gives up; each lets the loop run a little.
-    static let patience = 20_000
+    static let patience = 500_000
 
     init() throws {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         host = FakeHost(clock: clock)
     }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
 
     func content(_ image: Character, replicas: Int = 2) -> Release.Content {
         Release.Content(
@@ -72,7 +74,7 @@ import Testing
     }
 
     @Test func `a deploy ends with all instances serving, and a second one takes their place`() async throws {
-        try await withController { controller in
+        try await withController { [self] controller in
             _ = try await controller.deploy(content("a"), as: key, message: "", by: "test", force: false)
             try await until("r1 serves") { try await settled(controller) }
             #expect(await host.serving(key).count == 2)
@@ -85,7 +87,7 @@ import Testing
     }
 
     @Test func `what serves already is not rolled out again`() async throws {
-        try await withController { controller in
+        try await withController { [self] controller in
             _ = try await controller.deploy(content("a"), as: key, message: "", by: "test", force: false)
             try await until("r1 serves") { try await settled(controller) }
             let second = try await controller.deploy(
@@ -99,7 +101,7 @@ import Testing
     func `a release that fails leaves the old one serving, and its last words are kept`(how: String)
         async throws
     {
-        try await withController { controller in
+        try await withController { [self] controller in
             _ = try await controller.deploy(content("a"), as: key, message: "", by: "test", force: false)
             try await until("r1 serves") { try await settled(controller) }
             let bad = ReleaseNumber(2)
@@ -125,7 +127,7 @@ import Testing
     }
 
     @Test func `a killed instance is replaced under a new name`() async throws {
-        try await withController { controller in
+        try await withController { [self] controller in
             _ = try await controller.deploy(content("a"), as: key, message: "", by: "test", force: false)
             try await until("r1 serves") { try await settled(controller) }
             let victim = await host.serving(key)[0]
@@ -140,7 +142,7 @@ import Testing
     }
 
     @Test func `a router that died is given its routes again`() async throws {
-        try await withController { controller in
+        try await withController { [self] controller in
             _ = try await controller.deploy(content("a"), as: key, message: "", by: "test", force: false)
             try await until("r1 serves") { try await settled(controller) }
             await host.killRouter()
@@ -149,7 +151,7 @@ import Testing
     }
 
     @Test func `retiring leaves nothing, and the numbers go on afterwards`() async throws {
-        try await withController { controller in
+        try await withController { [self] controller in
             _ = try await controller.deploy(content("a"), as: key, message: "", by: "test", force: false)
             try await until("r1 serves") { try await settled(controller) }
             try await controller.retire(key)
@@ -168,19 +170,17 @@ import Testing
         var crashPoints = 0
         for effects in 1...100 {
             let run = try ControllerTests()
-            defer { try? FileManager.default.removeItem(atPath: run.folder) }
             if try await run.surviveCrash(afterEffects: effects) == false { break }
             crashPoints += 1
         }
         print("crash points walked: \(crashPoints)")
         #expect(crashPoints >= 8)
-        try? FileManager.default.removeItem(atPath: folder)
     }
 
     /// Whether the daemon died at all: false once there are fewer effects than asked for.
     func surviveCrash(afterEffects count: Int) async throws -> Bool {
         await host.killDaemon(afterEffects: count)
-        try await withController { controller in
+        try await withController { [self] controller in
             _ = try? await controller.deploy(content("a"), as: key, message: "", by: "test", force: false)
             try await until("r1 serves or the daemon is dead") {
                 if await host.isDaemonDead { return true }
@@ -195,7 +195,7 @@ import Testing
         }
         let died = await host.isDaemonDead
         await host.reviveDaemon()
-        try await withController { controller in
+        try await withController { [self] controller in
             try await until("it is settled after \(count) effects") {
                 let state = try await controller.snapshot(of: key).state
                 guard state.rollout == nil, let current = state.current else { return false }
