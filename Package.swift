@@ -99,7 +99,7 @@ let package = Package(
         tests("PlanningTests", ["Model", "Ports", "Planning", "TestKit"]),
         tests("ImageFormatTests", ["Model", "ImageFormat", crypto]),
         tests("BakingTests", ["Model", "Ports", "ImageFormat", "Baking"]),
-        tests("HostPlatformTests", ["Model", "Ports", "HostPlatform", "CLinux"]),
+        tests("HostPlatformTests", ["Model", "Ports", "HostPlatform", "CLinux", logging]),
         tests("StorageTests", ["Model", "Ports", "Storage"]),
         tests("ExecutionTests", ["Model", "Ports", "Planning", "Execution", "Storage", logging]),
         tests("Integration", ["Model", "WireAPI"]),

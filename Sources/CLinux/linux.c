@@ -76,6 +76,12 @@ static int run_child(void *argument) {
             child->failure = errno;
             _exit(127);
         }
+        for (const char *const *path = request->covers; *path != NULL; path++) {
+            if (mount("tmpfs", *path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=1m,mode=0755") != 0) {
+                child->failure = errno;
+                _exit(127);
+            }
+        }
         for (const char *const *path = request->unmounts; *path != NULL; path++) {
             if (umount2(*path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL && errno != ENOENT) {
                 child->failure = errno;

@@ -221,7 +221,9 @@ package actor ServiceController {
                 number,
                 note: Note(
                     .routed,
-                    serving.isEmpty ? "no instance takes traffic" : "\(serving.count) instances take traffic",
+                    serving.isEmpty
+                        ? "no instance takes traffic"
+                        : "traffic goes to \(counted(serving.count, "instance"))",
                     details: ["milliseconds": "\(milliseconds)", "serving": serving.joined(separator: " ")]))
             return true
         } catch {

@@ -31,49 +31,39 @@ struct Child: Sendable {
     let pid: pid_t
     let descriptor: Descriptor
 
-    /// Starts a program with exactly the command's environment. `inherited` become the descriptors 3, 4, …;
-    /// `unmounting` asks for a private mount namespace without these paths.
+    /// Starts a program with exactly the command's environment. `inherited` become the descriptors 3, 4, …
     static func start(
         _ command: Command, input: Int32, output: Int32, errors: Int32, inherited: [Int32] = [],
-        newSession: Bool = false, unmounting: [String]? = nil
+        newSession: Bool = false, mounts: PrivateMounts? = nil
     ) throws -> Child {
         guard let path = Tool.find(command.program) else {
             throw Failure(
                 .toolMissing, "there is no program \(command.program)",
                 suggestion: Tool.package(of: command.program).map { "apt-get install \($0)" })
         }
-        let strings =
-            [path] + [command.program] + command.arguments
-            + command.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-            + (unmounting ?? [])
-        let pointers = strings.map { strdup($0) }
-        defer { for pointer in pointers { free(pointer) } }
-        let argumentCount = 1 + command.arguments.count
-        let environmentStart = 1 + argumentCount
-        let unmountStart = environmentStart + command.environment.count
-        let arguments = pointers[1..<environmentStart] + [nil]
-        let environment = pointers[environmentStart..<unmountStart] + [nil]
-        let unmounts: [UnsafePointer<CChar>?] = pointers[unmountStart...].map { UnsafePointer($0) } + [nil]
+        let variables = command.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        let arguments = CStrings([command.program] + command.arguments)
+        let environment = CStrings(variables)
+        let unmounted = CStrings(mounts?.unmounted ?? [])
+        let covered = CStrings(mounts?.covered ?? [])
+        defer { withExtendedLifetime((arguments, environment, unmounted, covered)) {} }
         var pid: pid_t = 0
         var descriptor: Int32 = -1
-        let code = Array(arguments).withUnsafeBufferPointer { arguments in
-            Array(environment).withUnsafeBufferPointer { environment in
-                unmounts.withUnsafeBufferPointer { unmounts in
-                    inherited.withUnsafeBufferPointer { inherited in
-                        var request = kiln_spawn_request()
-                        request.program = UnsafePointer(pointers[0])
-                        request.arguments = arguments.baseAddress
-                        request.environment = environment.baseAddress
-                        request.input = input
-                        request.output = output
-                        request.error = errors
-                        request.inherited = inherited.baseAddress
-                        request.inherited_count = inherited.count
-                        request.new_session = newSession ? 1 : 0
-                        request.unmounts = unmounting == nil ? nil : unmounts.baseAddress
-                        return kiln_spawn(&request, &pid, &descriptor)
-                    }
-                }
+        let code = inherited.withUnsafeBufferPointer { inherited in
+            path.withCString { path in
+                var request = kiln_spawn_request()
+                request.program = path
+                request.arguments = arguments.constantPointers
+                request.environment = environment.constantPointers
+                request.input = input
+                request.output = output
+                request.error = errors
+                request.inherited = inherited.baseAddress
+                request.inherited_count = inherited.count
+                request.new_session = newSession ? 1 : 0
+                request.unmounts = mounts == nil ? nil : unmounted.constants
+                request.covers = mounts == nil ? nil : covered.constants
+                return kiln_spawn(&request, &pid, &descriptor)
             }
         }
         guard code == 0 else {
@@ -88,6 +78,39 @@ struct Child: Sendable {
     func wait() -> Int {
         var status: Int32 = 0
         return kiln_pidfd_wait(descriptor.number, 1, &status) == 1 ? Int(status) : -1
+    }
+}
+
+/// A mount namespace of a process's own, in which some things are not to be seen.
+package struct PrivateMounts: Sendable {
+    /// Hidden under an empty tmpfs that only the process sees: what it writes there goes with it.
+    var covered: [String]
+    /// Let go of, so that the process does not hold them for as long as it lives.
+    var unmounted: [String] = []
+}
+
+/// A NULL-terminated list of C strings.
+private final class CStrings {
+    private let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+    private let count: Int
+
+    init(_ strings: [String]) {
+        count = strings.count
+        pointers = .allocate(capacity: count + 1)
+        for (index, string) in strings.enumerated() { (pointers + index).initialize(to: strdup(string)) }
+        (pointers + count).initialize(to: nil)
+    }
+
+    /// As `execve` wants them.
+    var constantPointers: UnsafePointer<UnsafeMutablePointer<CChar>?> { UnsafePointer(pointers) }
+
+    var constants: UnsafePointer<UnsafePointer<CChar>?> {
+        UnsafeRawPointer(pointers).assumingMemoryBound(to: UnsafePointer<CChar>?.self)
+    }
+
+    deinit {
+        for index in 0..<count { free(pointers[index]) }
+        pointers.deallocate()
     }
 }
 

@@ -7,15 +7,18 @@ struct ContainerRuntime: Sendable {
     let path: String
     let root: HostRoot
     let groups: ControlGroups
-    /// crun refuses hosts that mount both cgroup versions; in a mount namespace without version 2 it works, and
-    /// its limits hold.
+    /// crun refuses hosts that mount both cgroup versions; in a mount namespace where version 2 is covered it
+    /// works, and its limits hold.
     let hidesUnified: Bool
 
-    /// The first of crun and runc that makes a container with limits which really hold.
-    static func detect(_ root: HostRoot) async throws -> ContainerRuntime {
+    /// The quicker one first.
+    static let all = ["crun", "runc"]
+
+    /// The first that makes a container with limits which really hold.
+    static func detect(_ root: HostRoot, among programs: [String] = all) async throws -> ContainerRuntime {
         let groups = ControlGroups.detect()
         var reasons: [String] = []
-        for program in ["crun", "runc"] {
+        for program in programs {
             guard let path = Tool.find(program) else { continue }
             let runtime = ContainerRuntime(
                 program: program, path: path, root: root, groups: groups,
@@ -37,8 +40,8 @@ struct ContainerRuntime: Sendable {
 
     // MARK: Calls
 
-    /// What has to be unmounted in the namespace of anything that calls the runtime; nil: it needs no namespace.
-    var unmounts: [String]? { hidesUnified ? groups.unified : nil }
+    /// What a caller of the runtime must not see; nil: it may see everything.
+    var mounts: PrivateMounts? { hidesUnified ? PrivateMounts(covered: groups.unified) : nil }
 
     var globalArguments: [String] {
         // The plain cgroup manager works with and without systemd.
@@ -53,7 +56,7 @@ struct ContainerRuntime: Sendable {
     /// Lets the program of a created container begin.
     func startNow(_ id: InstanceID) throws {
         let result = try ProcessRunner().runNow(
-            command(["start", id.text]), unmounting: unmounts, limit: Limit.start)
+            command(["start", id.text]), mounts: mounts, limit: Limit.start)
         guard result.status == 0 else {
             throw Failure(.launchFailed, ContainerRuntime.reason(in: result.errors))
         }
@@ -101,13 +104,13 @@ struct ContainerRuntime: Sendable {
                 let errors = Descriptor(open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600))
                 let child = try Child.start(
                     command(["create", "--bundle", folder, id]), input: null.number, output: null.number,
-                    errors: errors.number, unmounting: unmounts)
+                    errors: errors.number, mounts: mounts)
                 return (child.wait(), Files.text(log, limit: 65_536) ?? "")
             }
             guard result.0 == 0 else { return ContainerRuntime.reason(in: result.1) }
             let limit = groups.memoryLimit(of: group(of: id))
             _ = try await ProcessRunner().run(
-                command(["delete", "--force", id]), unmounting: unmounts, limit: Limit.start)
+                command(["delete", "--force", id]), mounts: mounts, limit: Limit.start)
             return limit == ContainerRuntime.probeMemory ? nil : "its memory limit does not hold"
         } catch {
             return "\(error)"

@@ -52,7 +52,8 @@ package struct HostDoctor: Sendable {
         guard Tool.find("haproxy") != nil else {
             return Check(name: "haproxy", isFine: false, found: "not installed", suggestion: install)
         }
-        let said = (try? await runner.run(Command("haproxy", ["-v"]), limit: HostDoctor.versionLimit))?.output ?? ""
+        let said =
+            (try? await runner.run(Command("haproxy", ["-v"]), limit: HostDoctor.versionLimit))?.output ?? ""
         let words = said.split(separator: "\n").first?.split(separator: " ") ?? []
         let version = words.first { $0.first?.isNumber == true }.map(String.init) ?? "an unknown version"
         let numbers = version.split { !$0.isNumber }.prefix(2).compactMap { Int($0) }
@@ -81,7 +82,8 @@ package struct HostDoctor: Sendable {
         return Check(
             name: "cgroups", isFine: missing.isEmpty,
             found: missing.isEmpty ? kind : "\(kind), without \(missing.joined(separator: ", "))",
-            suggestion: missing.isEmpty ? nil : "enable the controllers memory, cpu and pids in the kernel's boot options")
+            suggestion: missing.isEmpty
+                ? nil : "enable the controllers memory, cpu and pids in the kernel's boot options")
     }
 
     /// Makes a bridge and a cable in a namespace of its own, which ends with the look.
@@ -102,11 +104,13 @@ package struct HostDoctor: Sendable {
                 throw Failure(.internalError, "the bridge vanished")
             }
             try inside.addCable("kiln-cable", on: bridge, peer: "eth0", in: held.number)
-            return Check(name: "network", isFine: true, found: "namespaces, bridges and veth", suggestion: nil)
+            return Check(
+                name: "network", isFine: true, found: "namespaces, bridges and veth", suggestion: nil)
         } catch {
             return Check(
                 name: "network", isFine: false, found: "\(error)",
-                suggestion: "use a kernel with CONFIG_BRIDGE and CONFIG_VETH, and load the modules bridge and veth")
+                suggestion:
+                    "use a kernel with CONFIG_BRIDGE and CONFIG_VETH, and load the modules bridge and veth")
         }
     }
 

@@ -13,12 +13,13 @@ extension HostPlatform {
         defer { unlink(process) }
         do {
             let result = try await ProcessRunner().run(
-                runtime.command(["exec", "--process", process, id.text]), unmounting: runtime.unmounts,
+                runtime.command(["exec", "--process", process, id.text]), mounts: runtime.mounts,
                 limit: timeout)
             return result.status
         } catch let failure as Failure where failure.code == .timedOut {
             try await Blocking.run { [self] in endOrphans(of: id) }
-            throw Failure(.timedOut, "\(command.joined(separator: " ")) took longer than \(timeout)", at: id.text)
+            throw Failure(
+                .timedOut, "\(command.joined(separator: " ")) took longer than \(timeout)", at: id.text)
         }
     }
 

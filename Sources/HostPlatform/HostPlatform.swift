@@ -41,8 +41,9 @@ package final class HostPlatform: Platform {
         try await self.init(root: root, reader: reader, log: log) { _ in }
     }
 
+    /// With a choice of runtimes, and with a hook that tests die in.
     package init(
-        root: HostRoot, reader: any ImageReader, log: Logger,
+        root: HostRoot, reader: any ImageReader, log: Logger, runtimes: [String] = ["crun", "runc"],
         afterStage: @escaping @Sendable (LaunchStage) throws -> Void
     ) async throws {
         self.root = root
@@ -53,7 +54,7 @@ package final class HostPlatform: Platform {
         watch = ProcessWatch()
         fileSystem = RootFileSystem(root, reader: reader)
         network = HostNetwork(root)
-        runtime = try await ContainerRuntime.detect(root)
+        runtime = try await ContainerRuntime.detect(root, among: runtimes)
         log.info(
             "container runtime found",
             metadata: [
@@ -193,7 +194,7 @@ package final class HostPlatform: Platform {
         state.withLock { $0.namespaces[order.id] = namespace }
         try afterStage(.connected)
         let bundle = RuntimeBundle(
-            order: RuntimeBundle.LaunchOrderText(id: order.id, run: order.release.content.run), image: config,
+            id: order.id, run: order.release.content.run, image: config,
             imageRoot: imageRoot, network: "/proc/\(getpid())/fd/\(namespace.number)",
             cgroup: "/" + runtime.group(of: order.id.text), folder: folder.bundle, address: record.address,
             limitsSwap: runtime.groups.limitsSwap)

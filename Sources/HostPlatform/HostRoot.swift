@@ -112,6 +112,7 @@ enum Limit {
     static let proxyReload = Span.seconds(10)
     static let proxyCheck = Span.seconds(20)
     static let proxyStop = Span.seconds(5)
+    static let portRelease = Span.seconds(1)
     static let proxyAnswer = Span.seconds(5)
     /// How long a server may keep its last connections when it is told to go.
     static let serverFarewell = Span.milliseconds(2500)

@@ -36,7 +36,7 @@ struct Monitor {
         let child = try Child.start(
             command, input: null.number, output: null.number, errors: null.number,
             inherited: [pipe.writing.number], newSession: true,
-            unmounting: runtime.unmounts.map { $0 + hiding })
+            mounts: runtime.mounts.map { PrivateMounts(covered: $0.covered, unmounted: hiding) })
         pipe.closeWriting()
         let line = Monitor.line(from: pipe.reading, limit: Limit.create)
         child.wait(limit: Limit.monitorFarewell)

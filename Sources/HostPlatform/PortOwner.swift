@@ -7,7 +7,13 @@ enum PortOwner {
     /// Throws `portInUse` with the program's name where that can be found out.
     static func check(_ address: SocketAddress) throws {
         let host = address.host == "*" ? "" : address.host.filter { $0 != "[" && $0 != "]" }
-        let code = kiln_try_listen(host, Int32(address.port))
+        var code = kiln_try_listen(host, Int32(address.port))
+        let deadline = Monotonic.now + Limit.portRelease.milliseconds
+        // A process that is just ending holds its ports a little longer than its name.
+        while code == EADDRINUSE, find(address.port) == nil, Monotonic.now < deadline {
+            usleep(5000)
+            code = kiln_try_listen(host, Int32(address.port))
+        }
         switch code {
         case 0: return
         case EADDRINUSE:
@@ -32,11 +38,14 @@ enum PortOwner {
             for file in Files.names(in: "/proc/\(name)/fd") {
                 var buffer = [UInt8](repeating: 0, count: 64)
                 let count = buffer.withUnsafeMutableBytes {
-                    readlink("/proc/\(name)/fd/\(file)", $0.baseAddress!.assumingMemoryBound(to: CChar.self), 64)
+                    readlink(
+                        "/proc/\(name)/fd/\(file)", $0.baseAddress!.assumingMemoryBound(to: CChar.self), 64)
                 }
                 guard count > 9 else { continue }
                 let target = String(decoding: buffer[..<count], as: UTF8.self)
-                guard target.hasPrefix("socket:["), inodes.contains(target.dropFirst(8).dropLast()) else { continue }
+                guard target.hasPrefix("socket:["), inodes.contains(target.dropFirst(8).dropLast()) else {
+                    continue
+                }
                 let program = (Files.text("/proc/\(name)/comm", limit: 64) ?? "").filter { $0 != "\n" }
                 return "\(program) (process \(name))"
             }
@@ -49,7 +58,8 @@ enum PortOwner {
         (Files.text(table, limit: 16 << 20) ?? "").split(separator: "\n").dropFirst().compactMap { row in
             let fields = row.split(separator: " ")
             guard fields.count > 9, fields[3] == "0A",
-                let local = fields[1].split(separator: ":").last.flatMap({ Int($0, radix: 16) }), local == port
+                let local = fields[1].split(separator: ":").last.flatMap({ Int($0, radix: 16) }),
+                local == port
             else { return nil }
             return fields[9]
         }

@@ -21,23 +21,23 @@ package struct ProcessRunner: Sendable {
     /// killed it) where it takes longer than `limit`. Waits for the process only: what it leaves behind in the
     /// background cannot hold up the caller.
     package func run(
-        _ command: Command, input: String = "", unmounting: [String]? = nil, limit: Span
+        _ command: Command, input: String = "", mounts: PrivateMounts? = nil, limit: Span
     ) async throws -> Result {
         try await Blocking.run {
-            try runNow(command, input: input, unmounting: unmounting, limit: limit)
+            try runNow(command, input: input, mounts: mounts, limit: limit)
         }
     }
 
     /// Like `run`, on the calling thread.
     package func runNow(
-        _ command: Command, input: String = "", unmounting: [String]? = nil, limit: Span
+        _ command: Command, input: String = "", mounts: PrivateMounts? = nil, limit: Span
     ) throws -> Result {
         let output = try Pipe()
         let errors = try Pipe()
         let source = try ProcessRunner.source(of: input)
         let child = try Child.start(
             command, input: source.number, output: output.writing.number, errors: errors.writing.number,
-            unmounting: unmounting)
+            mounts: mounts)
         output.closeWriting()
         errors.closeWriting()
         let deadline = Monotonic.now + limit.milliseconds

@@ -139,7 +139,8 @@ struct ProxyConfiguration {
         }
         lines += [
             "defaults",
-            "    timeout connect 2s", "    timeout client 60s", "    timeout server 60s", "    timeout queue 5s",
+            "    timeout connect 2s", "    timeout client 60s", "    timeout server 60s",
+            "    timeout queue 5s",
             "    timeout tunnel 1h", "    timeout http-request 30s", "    timeout http-keep-alive 60s",
             "    retries 3", "    option redispatch 1", "    option idle-close-on-response",
         ]
@@ -154,7 +155,9 @@ struct ProxyConfiguration {
         ]
         if listener.trafficProtocol == .http {
             // Sent again only where sending twice is harmless; a connection that failed carried nothing.
-            lines += ["    option forwardfor", "    http-request disable-l7-retry unless METH_GET or METH_OPTIONS"]
+            lines += [
+                "    option forwardfor", "    http-request disable-l7-retry unless METH_GET or METH_OPTIONS",
+            ]
         }
         return lines
     }
@@ -194,7 +197,8 @@ struct ProxyConfiguration {
             "frontend gate", "    mode http", "    bind unix@\(root.proxyGateSocket)\(user) mode 600",
             "    http-request return status 200 if { hdr(x-kiln-to) none }", "    default_backend gate",
             "backend gate", "    mode http", "    http-request set-dst hdr(x-kiln-to),field(1,:)",
-            "    http-request set-dst-port hdr(x-kiln-to),field(2,:)", "    http-request del-header x-kiln-to",
+            "    http-request set-dst-port hdr(x-kiln-to),field(2,:)",
+            "    http-request del-header x-kiln-to",
             "    server any 0.0.0.0:0",
         ]
     }

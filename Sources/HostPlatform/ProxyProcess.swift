@@ -30,7 +30,8 @@ struct ProxyProcess: Sendable {
             Command("haproxy", ["-c", "-q", "-f", configuration]), limit: Limit.proxyCheck)
         guard result.status == 0 else {
             throw Failure(
-                .commandFailed, "HAProxy refuses its configuration: \((result.errors + result.output).prefix(1000))",
+                .commandFailed,
+                "HAProxy refuses its configuration: \((result.errors + result.output).prefix(1000))",
                 at: configuration)
         }
     }
@@ -105,7 +106,9 @@ struct ProxyProcess: Sendable {
         var isOld = false
         var found: [Substring] = []
         for row in answer.split(separator: "\n") {
-            if row.hasPrefix("#") { isOld = row.contains("old workers") } else if isOld,
+            if row.hasPrefix("#") {
+                isOld = row.contains("old workers")
+            } else if isOld,
                 let pid = row.split(separator: " ").first
             {
                 found.append(pid)

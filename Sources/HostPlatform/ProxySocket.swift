@@ -41,7 +41,9 @@ struct ProxySocket: Sendable {
         }
         // The master's socket would otherwise sometimes wait for more.
         shutdown(file.number, Int32(SHUT_WR))
-        guard let answer = Files.read(file.number, limit: ProxySocket.answerAtMost) else { throw unreachable(errno) }
+        guard let answer = Files.read(file.number, limit: ProxySocket.answerAtMost) else {
+            throw unreachable(errno)
+        }
         return String(decoding: answer, as: UTF8.self)
     }
 

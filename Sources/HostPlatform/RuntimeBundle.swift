@@ -3,7 +3,8 @@ internal import Model
 
 /// The OCI runtime configuration of one instance (runtime-spec 1.0): everything that is fixed at launch.
 struct RuntimeBundle {
-    var order: LaunchOrderText
+    var id: InstanceID
+    var run: RunSettings
     var image: ImageConfig
     /// The mounted tree of the image.
     var imageRoot: String
@@ -16,12 +17,6 @@ struct RuntimeBundle {
     /// Whether this kernel counts swap: the limit then holds for memory and swap together.
     var limitsSwap: Bool
 
-    /// The parts of a launch order that a bundle is made from.
-    struct LaunchOrderText {
-        var id: InstanceID
-        var run: RunSettings
-    }
-
     /// Writes `config.json` and what it mounts. Throws where the image has no place for a mount.
     func write() throws {
         try Files.makeFolder(folder)
@@ -32,13 +27,13 @@ struct RuntimeBundle {
             return mount.json
         }
         mounts += RuntimeBundle.deviceMounts.map(\.json)
-        mounts += try order.run.scratch.map { try scratchMount($0, in: tree, user: user) }
+        mounts += try run.scratch.map { try scratchMount($0, in: tree, user: user) }
         mounts += try nameFiles(in: tree)
         let configuration: JSONText = [
             "ociVersion": "1.0.2",
             "process": .object([("args", .texts(image.command))] + process(user)),
             "root": ["path": .text(imageRoot), "readonly": true],
-            "hostname": .text(String(order.id.text.prefix(64))),
+            "hostname": .text(String(id.text.prefix(64))),
             "mounts": .list(mounts),
             "linux": linux,
         ]
@@ -87,10 +82,10 @@ struct RuntimeBundle {
     }()
 
     private func process(_ user: User) -> [(String, JSONText)] {
-        var environment = image.environment.merging(order.run.config) { _, release in release }
+        var environment = image.environment.merging(run.config) { _, release in release }
         environment["PATH"] =
             environment["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        environment["HOSTNAME"] = environment["HOSTNAME"] ?? order.id.text
+        environment["HOSTNAME"] = environment["HOSTNAME"] ?? id.text
         let capabilities = JSONText.texts(user.uid == 0 ? RuntimeBundle.rootCapabilities : [])
         let files = JSONText.number(RuntimeBundle.openFiles)
         return [
@@ -181,8 +176,8 @@ struct RuntimeBundle {
             !$0.hasPrefix("nameserver 127.") && !$0.hasPrefix("nameserver ::1")
         }
         let contents = [
-            "hosts": "127.0.0.1 localhost\n::1 localhost\n\(address) \(order.id)\n",
-            "hostname": "\(order.id)\n",
+            "hosts": "127.0.0.1 localhost\n::1 localhost\n\(address) \(id)\n",
+            "hostname": "\(id)\n",
             "resolv.conf": servers.joined(separator: "\n") + "\n",
         ]
         return try contents.sorted { $0.key < $1.key }.compactMap { name, text in
@@ -209,7 +204,7 @@ struct RuntimeBundle {
     private static let processorPeriod = 100_000
 
     private var linux: JSONText {
-        let limits = order.run.limits
+        let limits = run.limits
         var memory: [(String, JSONText)] = [("limit", .number(limits.memory.bytes))]
         if limitsSwap { memory.append(("swap", .number(limits.memory.bytes))) }
         // The kernel takes no quota below one millisecond.

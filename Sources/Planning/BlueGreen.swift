@@ -29,15 +29,20 @@ extension Draft {
             giveUp(rollout, "the router refused: \(refusal)")
         } else if failures >= Limits.candidateFailures {
             let why = unlaunched.last.map { ": \($0.reason)" } ?? ""
-            giveUp(rollout, "\(failures) instances of \(rollout.to) failed before they were healthy\(why)")
+            giveUp(
+                rollout,
+                "\(counted(failures, "instance")) of \(rollout.to) failed before they were healthy\(why)")
         } else if fitCount >= size, size > 0 {
             notes.append(
-                Note(.allHealthy, "all \(size) instances of \(rollout.to) are healthy", release: rollout.to))
+                Note(
+                    .allHealthy, "\(rollout.to) is healthy: \(counted(size, "instance"))", release: rollout.to
+                ))
             move(to: .switching(since: now))
         } else if situation.elapsed(since: since) >= settings.deadline {
             giveUp(
                 rollout,
-                "\(fitCount) of \(size) instances of \(rollout.to) were healthy after \(settings.deadline)")
+                "\(fitCount) of \(counted(size, "instance")) of \(rollout.to) were healthy after \(settings.deadline)"
+            )
         }
     }
 

@@ -76,7 +76,7 @@ extension ServiceState {
         if isRetiring { throw ServiceState.isRetiringFailure(key) }
         replicas = count
         rollout?.resetsReplicas = false
-        return [Note(.scaled, "\(key) runs \(count) instances", details: ["replicas": "\(count)"])]
+        return [Note(.scaled, "\(key) runs \(counted(count, "instance"))", details: ["replicas": "\(count)"])]
     }
 
     /// Stops the service and removes all that runs of it.

@@ -54,8 +54,9 @@ extension Step {
             let names = serving.map(\.id.text).joined(separator: ", ")
             let place = route.listener.map { " at \($0.address)" } ?? ""
             return serving.isEmpty
-                ? "probe \(others) instances, without traffic"
-                : "send all new requests\(place) to \(names); \(others) others stay without"
+                ? "probe \(counted(others, "instance")), without traffic"
+                : "send all new requests\(place) to \(names)"
+                    + (others > 0 ? "; \(counted(others, "other")) without" : "")
         }
     }
 }

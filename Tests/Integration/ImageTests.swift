@@ -13,7 +13,7 @@ extension OnThisHost {
                 (
                     "deeper/than/that",
                     ["TZ": "Asia/Kolkata", "LC_ALL": "de_DE.UTF-8", "LANG": "tr_TR.UTF-8"],
-                    0o077
+                    "077"
                 ),
                 ("c", ["TZ": "America/St_Johns", "HOME": "/nowhere", "SOURCE_DATE_EPOCH": "1"], "000"),
             ]

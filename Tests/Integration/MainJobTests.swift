@@ -78,7 +78,7 @@ extension OnThisHost {
             other.arguments = ["busybox", "httpd", "-f", "-p", "127.0.0.1:\(site.port)"]
             try other.run()
             defer {
-                other.terminate()
+                kill(other.processIdentifier, SIGKILL)
                 other.waitUntilExit()
             }
             try site.start()

@@ -19,8 +19,10 @@ struct kiln_spawn_request {
     size_t inherited_count;
     /// Non-zero: a session of its own, so that no terminal's signal reaches it.
     int new_session;
-    /// Not NULL: a private mount namespace (a slave of ours), in which these paths, up to a NULL, are unmounted.
+    /// Not NULL: a private mount namespace (a slave of ours), in which these paths, up to a NULL, are unmounted …
     const char *const *unmounts;
+    /// … and these are covered by an empty tmpfs each. Not NULL where `unmounts` is not.
+    const char *const *covers;
 };
 
 /// Starts a program and returns at once; its errors up to and including exec are the result: 0 or an errno.

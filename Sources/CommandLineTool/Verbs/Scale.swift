@@ -26,7 +26,8 @@ struct Scale: AsyncParsableCommand {
         switch output.output {
         case .json: try Screen.answer(status)
         case .text:
-            Screen.answer("\(key) goes to \(replicas) instances; `kiln status \(key)` shows how far it is")
+            Screen.answer(
+                "\(key) goes to \(counted(replicas, "instance")); `kiln status \(key)` shows how far it is")
         }
     }
 }
