@@ -69,7 +69,7 @@ let package = Package(
         library("Ports", ["Model"]),
         library("WireAPI", ["Model"]),
 
-        library("Baking", ["Model", "ImageFormat", "Trust", "Ports", asyncHTTPClient, nio]),
+        library("Baking", ["Model", "ImageFormat", "Ports", asyncHTTPClient, nio, nioHTTP1]),
         library("Execution", ["Model", "Planning", "Trust", "Ports", logging]),
         library("HostPlatform", ["Model", "Ports", "CLinux", logging]),
         library("Storage", ["Model", "Ports", "Trust", grdb]),

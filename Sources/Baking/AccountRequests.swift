@@ -50,7 +50,9 @@ struct AccountRequests: Hashable {
                 add(member: parsed.operands[0], of: parsed.operands[1])
                 return true
             }
-            if parsed.has("group"), !parsed.has("system") || parsed.has("no-create-home") && parsed.operands.isEmpty {
+            if parsed.has("group"),
+                !parsed.has("system") || parsed.has("no-create-home") && parsed.operands.isEmpty
+            {
                 return addGroup(parsed, "gid")
             }
             return addUser(parsed, by: command, groupByDefault: parsed.has("group") ? nil : "nogroup")
@@ -83,7 +85,8 @@ struct AccountRequests: Hashable {
         user.comment = words["gecos"] ?? words["comment"] ?? ""
         if let home = words["home"] ?? words["home-dir"] { user.home = home }
         // adduser makes the home unless told not to, useradd only where told to.
-        user.makesHome = user.home != "/nonexistent" && !words.has("no-create-home")
+        user.makesHome =
+            user.home != "/nonexistent" && !words.has("no-create-home")
             && (command == "adduser" || words.has("create-home"))
         if let shell = words["shell"] { user.shell = shell }
         add(user: name, user)
@@ -106,7 +109,8 @@ struct AccountRequests: Hashable {
         private(set) var operands: [String] = []
 
         private static let withValue: Set<String> = [
-            "base-dir", "comment", "conf", "expiredate", "firstuid", "gecos", "gid", "groups", "home", "home-dir",
+            "base-dir", "comment", "conf", "expiredate", "firstuid", "gecos", "gid", "groups", "home",
+            "home-dir",
             "inactive", "ingroup", "key", "lastuid", "password", "root", "shell", "skel", "uid",
         ]
         /// Short options of useradd, groupadd and usermod.
@@ -172,7 +176,8 @@ struct AccountRequests: Hashable {
                     user: name,
                     User(
                         id: ids.first.flatMap { Int($0) }, group: ids.count > 1 ? ids[1] : nil,
-                        comment: field(3) ?? "", home: field(4) ?? "/", shell: field(5) ?? "/usr/sbin/nologin"))
+                        comment: field(3) ?? "", home: field(4) ?? "/", shell: field(5) ?? "/usr/sbin/nologin"
+                    ))
             case "g": add(group: name, id: field(2).flatMap { Int($0) })
             case "m":
                 if let group = field(2) {

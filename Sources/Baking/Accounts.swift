@@ -54,7 +54,9 @@ struct Accounts: Hashable, Sendable {
         func number(_ name: String, _ wanted: Int?) -> Int {
             if let wanted { return wanted }
             if let id = given[name] { return id }
-            let id = (Accounts.firstID...Accounts.lastID).first { !taken.contains($0) } ?? Accounts.lastID + 1 + given.count
+            let id =
+                (Accounts.firstID...Accounts.lastID).first { !taken.contains($0) } ?? Accounts.lastID + 1
+                + given.count
             taken.insert(id)
             given[name] = id
             return id
@@ -69,7 +71,8 @@ struct Accounts: Hashable, Sendable {
                 let id = number(name, user.id)
                 users.append(
                     User(
-                        name: name, id: id, group: -1, comment: user.comment, home: user.home, shell: user.shell))
+                        name: name, id: id, group: -1, comment: user.comment, home: user.home,
+                        shell: user.shell))
             }
         }
         for index in users.indices where users[index].group < 0 {
@@ -98,7 +101,8 @@ struct Accounts: Hashable, Sendable {
 
     /// `user` or `user:group`, names or numbers, as numbers. A user without a group has its own.
     func resolve(_ owner: String, place: String) throws -> (user: Int, group: Int) {
-        let parts = owner.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let parts = owner.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(
+            String.init)
         let user: Int
         var group = 0
         if let known = self.user(parts[0]) {

@@ -19,12 +19,14 @@ struct Alternative: Hashable {
             guard rest.count >= 3 else { return nil }
             let words = Array(rest.prefix(3))
             rest = rest.dropFirst(3)
-            guard words[0].hasPrefix("/"), words[2].hasPrefix("/"), !words[1].isEmpty, !words[1].contains("/") else {
+            guard words[0].hasPrefix("/"), words[2].hasPrefix("/"), !words[1].isEmpty, !words[1].contains("/")
+            else {
                 return nil
             }
             return Link(link: words[0], name: words[1], path: words[2])
         }
-        guard rest.popFirst() == "--install", let main = link(), let priority = rest.popFirst().flatMap({ Int($0) })
+        guard rest.popFirst() == "--install", let main = link(),
+            let priority = rest.popFirst().flatMap({ Int($0) })
         else { return nil }
         self.main = main
         self.priority = priority
@@ -50,8 +52,10 @@ struct Alternative: Hashable {
         for link in [main] + slaves where tree.find(link.path) != nil {
             _ = tree.makeFolder("/etc/alternatives")
             _ = tree.makeFolder("/" + ImagePath.parent(of: ImagePath.normalized(link.link)))
-            _ = tree.link("/etc/alternatives/\(link.name)", to: link.path, replacing: true, insideFolder: false)
-            _ = tree.link(link.link, to: "/etc/alternatives/\(link.name)", replacing: true, insideFolder: false)
+            _ = tree.link(
+                "/etc/alternatives/\(link.name)", to: link.path, replacing: true, insideFolder: false)
+            _ = tree.link(
+                link.link, to: "/etc/alternatives/\(link.name)", replacing: true, insideFolder: false)
         }
     }
 }

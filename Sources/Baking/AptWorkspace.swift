@@ -26,7 +26,7 @@ struct AptWorkspace: Sendable {
         self.architecture = architecture
         let folders = [
             "etc/apt.conf.d", "etc/preferences.d", "etc/sources.list.d", "etc/trusted.gpg.d", "lists/partial",
-            "cache/archives/partial", "state", "log", "keys",
+            "cache/archives/partial", "state", "log", "keys", "tmp",
         ]
         for name in folders { try HostFiles.makeFolder("\(folder)/\(name)") }
         try HostFiles.put("\(folder)/state/status", [])
@@ -56,6 +56,7 @@ struct AptWorkspace: Sendable {
         Dir::State::lists "\(folder)/lists";
         Dir::State::status "\(folder)/state/status";
         Dir::Cache "\(folder)/cache";
+        Dir::Cache::srcpkgcache "";
         Dir::Log "\(folder)/log";
         Dir::Etc "\(folder)/etc";
         Dir::Etc::main "\(folder)/etc/apt.conf";
@@ -111,7 +112,7 @@ struct AptWorkspace: Sendable {
         var environment = Command.plainEnvironment
         environment["APT_CONFIG"] = "\(folder)/apt.conf"
         environment["HOME"] = folder
-        environment["TMPDIR"] = "/tmp"
+        environment["TMPDIR"] = "\(folder)/tmp"
         let isUpdate = arguments.first == "update"
         return try await CommandRunner.run(
             Command(program, arguments, environment: environment), package: "apt",

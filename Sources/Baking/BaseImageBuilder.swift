@@ -10,7 +10,7 @@ struct BaseImageBuilder: Sendable {
     }
 
     /// Changes whenever the same lock gives another base image than before.
-    static let version = 2
+    static let version = 1
 
     let store: any ImageStore
     let spoolFolder: String
@@ -29,7 +29,8 @@ struct BaseImageBuilder: Sendable {
 
     /// The base image as it was made before; nil where a part of it is gone.
     func cached(_ lock: Lock) -> BaseImage? {
-        guard let bytes = store.cached(BaseImageBuilder.key(lock)), let base = try? BaseImage(decoding: bytes),
+        guard let bytes = store.cached(BaseImageBuilder.key(lock)),
+            let base = try? BaseImage(decoding: bytes),
             base.layers.allSatisfy({ store.path(of: $0.digest) != nil })
         else { return nil }
         return base

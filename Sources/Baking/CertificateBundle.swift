@@ -32,11 +32,14 @@ enum CertificateBundle {
             let hash = try DebArchive.locating("/\(folder)\(name)") { try CertificateName.hash(pem: bytes) }
             bundle += bytes
             if bundle.last != UInt8(ascii: "\n") { bundle.append(UInt8(ascii: "\n")) }
-            let base = ImagePath.name(of: name).dropLast(4).map { $0 == " " ? "_" : $0 == "(" || $0 == ")" ? "=" : $0 }
+            let base = ImagePath.name(of: name).dropLast(4).map {
+                $0 == " " ? "_" : $0 == "(" || $0 == ")" ? "=" : $0
+            }
             links.append((String(base) + ".pem", "/\(folder)\(name)", hash))
         }
         for link in links.sorted(by: { TarEntry.precedes($0.name, $1.name) }) {
-            _ = tree.link("/etc/ssl/certs/\(link.name)", to: link.target, replacing: true, insideFolder: false)
+            _ = tree.link(
+                "/etc/ssl/certs/\(link.name)", to: link.target, replacing: true, insideFolder: false)
             let number = used[link.hash, default: 0]
             used[link.hash] = number + 1
             _ = tree.link(

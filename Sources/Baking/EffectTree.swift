@@ -2,7 +2,7 @@ import ImageFormat
 import Model
 
 /// The image as the packages leave it, and on top of it what their scripts would have changed.
-struct EffectTree {
+struct EffectTree: Equatable {
     /// One entry that effects made or changed.
     struct Change: Hashable {
         enum Content: Hashable {
@@ -89,6 +89,11 @@ struct EffectTree {
         }
     }
 
+    /// Two trees over the same packages are equal where their changes are.
+    static func == (left: EffectTree, right: EffectTree) -> Bool {
+        left.changes == right.changes && left.gone == right.gone
+    }
+
     // What scripts do. Each takes paths as scripts write them and answers whether it could be done.
 
     mutating func makeFolder(_ path: String, mode: Int = 0o755, parents: Bool = true) -> Bool {
@@ -127,12 +132,10 @@ struct EffectTree {
     {
         var wanted = path
         if insideFolder, find(path)?.kind == .directory { wanted = path + "/" + ImagePath.name(of: target) }
-        guard let place = resolve(wanted, followLast: false), place.isEmpty == false else { return false }
-        if let old = entry(place),
-            old.kind != .symlink && old.kind != .file || (!replacing && entry(place) != nil)
-        {
-            _ = old
-            return false
+        guard let place = resolve(wanted, followLast: false), !place.isEmpty else { return false }
+        if let old = entry(place) {
+            if old.kind == .symlink, old.link == target { return replacing }
+            guard replacing, old.kind == .symlink || old.kind == .file else { return false }
         }
         guard find(ImagePath.parent(of: place))?.kind == .directory else { return false }
         set(TarEntry(path: place, kind: .symlink, mode: 0o777, modifiedAt: modifiedAt, link: target), .none)

@@ -2,7 +2,7 @@ import ImageFormat
 import Model
 
 /// All that maintainer scripts would have done to an image, collected while they are followed.
-struct Effects {
+struct Effects: Equatable {
     var tree: EffectTree
     var accounts: AccountRequests
     var alternatives: [Alternative] = []
@@ -44,7 +44,9 @@ struct Effects {
         var warnings = effects.followScripts(of: packages, architecture: architecture)
         for alternative in Alternative.chosen(effects.alternatives) { alternative.apply(to: &effects.tree) }
         if packages.contains(where: { $0.name == "ca-certificates" }) {
-            let certificates = packages.flatMap { $0.kept.filter { $0.key.hasPrefix(CertificateBundle.folder) } }
+            let certificates = packages.flatMap {
+                $0.kept.filter { $0.key.hasPrefix(CertificateBundle.folder) }
+            }
             try CertificateBundle.apply(
                 Dictionary(
                     certificates.map { (String($0.key.dropFirst(CertificateBundle.folder.count)), $0.value) }
@@ -61,7 +63,8 @@ struct Effects {
     private mutating func makeStandardFolders() {
         for (path, mode) in [
             ("dev", 0o755), ("etc", 0o755), ("proc", 0o555), ("root", 0o700), ("run", 0o755), ("sys", 0o555),
-            ("tmp", 0o1777), ("usr/bin", 0o755), ("usr/sbin", 0o755), ("var/cache", 0o755), ("var/lib", 0o755),
+            ("tmp", 0o1777), ("usr/bin", 0o755), ("usr/sbin", 0o755), ("var/cache", 0o755),
+            ("var/lib", 0o755),
             ("var/log", 0o755), ("var/tmp", 0o1777),
         ] where tree.entry(path) == nil {
             _ = tree.makeFolder(path, mode: mode)
@@ -102,7 +105,10 @@ struct Effects {
         guard !libraries.isEmpty else { return }
         let names = packages.flatMap(\.kept.keys)
         let folders = LoaderConfiguration.folders(
-            text, names: { folder in names.filter { ImagePath.parent(of: $0) == folder }.sorted(by: TarEntry.precedes) },
+            text,
+            names: { folder in
+                names.filter { ImagePath.parent(of: $0) == folder }.sorted(by: TarEntry.precedes)
+            },
             multiarch: architecture.multiarch)
         for (path, soname) in libraries.sorted(by: { TarEntry.precedes($0.key, $1.key) })
         where folders.contains(ImagePath.parent(of: path)) {
@@ -111,7 +117,8 @@ struct Effects {
                 _ = tree.link(link, to: ImagePath.name(of: path), replacing: false, insideFolder: false)
             }
         }
-        let cache = LoaderConfiguration.cache(folders: folders, libraries: libraries, architecture: architecture)
+        let cache = LoaderConfiguration.cache(
+            folders: folders, libraries: libraries, architecture: architecture)
         _ = tree.write("etc/ld.so.cache", cache)
     }
 
@@ -151,7 +158,9 @@ struct Effects {
             (change.user, change.group) = (nil, nil)
             tree.put(change)
         }
-        return unknown.sorted().map { "no package of the image makes the user or group \($0), which a script gives files to" }
+        return unknown.sorted().map {
+            "no package of the image makes the user or group \($0), which a script gives files to"
+        }
     }
 }
 

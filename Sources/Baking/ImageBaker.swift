@@ -82,7 +82,8 @@ package struct ImageBaker: Sendable {
         try store.cache(key, memo.bytes)
         timer.end("image")
         return BakeResult(
-            image: documents.image, record: record, warnings: base.warnings, wasCached: false, phases: timer.phases)
+            image: documents.image, record: record, warnings: base.warnings, wasCached: false,
+            phases: timer.phases)
     }
 
     private static func key(_ recipe: Recipe, _ lock: Lock, _ files: SiteFiles) -> String {
@@ -154,7 +155,9 @@ extension ImageBaker {
     private static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
     /// How the image starts: the user in numbers, the program proven to be there.
-    private static func config(_ recipe: Recipe, accounts: Accounts, lookup: ImageLookup) throws -> ImageConfig {
+    private static func config(_ recipe: Recipe, accounts: Accounts, lookup: ImageLookup) throws
+        -> ImageConfig
+    {
         var environment = ["PATH": path]
         environment.merge(recipe.environment) { $1 }
         var failures: [Failure] = []

@@ -22,7 +22,8 @@ package struct LayeredImageReader: ImageReader {
     func documents(_ digest: Digest) throws -> (manifest: [UInt8], config: [UInt8]) {
         guard store.path(of: digest) != nil else {
             throw Failure(
-                .notFound, "there is no image \(digest)", suggestion: "see those that there are: `kiln image list`")
+                .notFound, "there is no image \(digest)",
+                suggestion: "see those that there are: `kiln image list`")
         }
         let manifest = try store.read(digest, limit: Limit.documentBytes)
         let config = try OCIManifest(parsing: manifest).config
@@ -34,7 +35,8 @@ package struct LayeredImageReader: ImageReader {
         try image.layers.map { layer in
             guard let path = store.path(of: layer.digest) else {
                 throw Failure(
-                    .storeDamaged, "a layer of the image is gone", at: "\(layer.digest)", suggestion: "bake again")
+                    .storeDamaged, "a layer of the image is gone", at: "\(layer.digest)",
+                    suggestion: "bake again")
             }
             return (layer, path)
         }
@@ -50,7 +52,8 @@ package struct LayeredImageReader: ImageReader {
                 blob.bytes, limit: Limit.layerBytes, spoolFolder: spoolFolder)
             guard Digest.sha256(tar.bytes) == layer.diffID else {
                 throw Failure(
-                    .storeDamaged, "a layer is not the one that the image names", at: path, suggestion: "bake again")
+                    .storeDamaged, "a layer is not the one that the image names", at: path,
+                    suggestion: "bake again")
             }
             try tree.add(tar)
         }
@@ -71,7 +74,8 @@ package struct ImageExporter: Sendable {
         let documents = try reader.documents(digest)
         let image = try OCIImage.image(manifest: documents.manifest, config: documents.config)
         try ImageExport.export(
-            manifest: documents.manifest, config: documents.config, layers: try reader.layers(image), name: name,
+            manifest: documents.manifest, config: documents.config, layers: try reader.layers(image),
+            name: name,
             format: format, to: path)
     }
 }

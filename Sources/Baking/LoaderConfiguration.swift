@@ -8,14 +8,18 @@ enum LoaderConfiguration {
     }
 
     /// The folders of /etc/ld.so.conf and what it includes, in their order, then the built-in ones.
-    static func folders(_ text: (String) -> String?, names: (String) -> [String], multiarch: String) -> [String] {
+    static func folders(_ text: (String) -> String?, names: (String) -> [String], multiarch: String)
+        -> [String]
+    {
         var folders: [String] = []
         var read = 0
         func add(_ file: String) {
             read += 1
             guard read <= Limit.includes else { return }
             for line in (text(file) ?? "").split(separator: "\n") {
-                let words = line.prefix { $0 != "#" }.split { $0 == " " || $0 == "\t" || $0 == "," || $0 == ":" }
+                let words = line.prefix { $0 != "#" }.split {
+                    $0 == " " || $0 == "\t" || $0 == "," || $0 == ":"
+                }
                 if words.first == "include", words.count == 2 {
                     let pattern = ImagePath.normalized(String(words[1]))
                     let name = ImagePath.name(of: pattern)
@@ -43,7 +47,9 @@ enum LoaderConfiguration {
             for path in (byFolder[folder] ?? []).sorted(by: TarEntry.precedes) {
                 guard let soname = libraries[path] else { continue }
                 let row = (soname: soname, path: "/\(visible(folder))/\(soname)")
-                if !rows.contains(where: { $0.soname == row.soname && $0.path == row.path }) { rows.append(row) }
+                if !rows.contains(where: { $0.soname == row.soname && $0.path == row.path }) {
+                    rows.append(row)
+                }
             }
         }
         return LoaderCache.build(libraries: rows, architecture: architecture)

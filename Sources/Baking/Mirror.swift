@@ -31,8 +31,11 @@ struct Mirror: Sendable {
         configuration.timeout.connect = .seconds(10)
         configuration.timeout.read = .seconds(30)
         configuration.redirectConfiguration = .follow(max: 5, allowCycles: false)
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = PackageFetcher.Limit.parallel
-        if let proxy, let (host, port) = address(proxy) { configuration.proxy = .server(host: host, port: port) }
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit =
+            PackageFetcher.Limit.parallel
+        if let proxy, let (host, port) = address(proxy) {
+            configuration.proxy = .server(host: host, port: port)
+        }
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
             let result = try await body(Mirror(client: client))
@@ -95,10 +98,12 @@ struct Mirror: Sendable {
     }
 
     private func readFile(
-        _ url: String, from offset: Int, begin: (Int) throws -> Void, take: (UnsafeRawBufferPointer) throws -> Void
+        _ url: String, from offset: Int, begin: (Int) throws -> Void,
+        take: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
         let address = url.dropFirst("file:".count)
-        let path = PercentText.decode(address.hasPrefix("//") ? String(address.dropFirst(2)) : String(address))
+        let path = PercentText.decode(
+            address.hasPrefix("//") ? String(address.dropFirst(2)) : String(address))
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Refusal.missing(String(cString: strerror(errno))) }
         defer { close(descriptor) }

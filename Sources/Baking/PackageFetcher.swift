@@ -147,7 +147,8 @@ package struct PackageFetcher: Sendable {
                 guard isFinished || mark != counts.told else { return nil }
                 counts.told = mark
                 return BakeProgress(
-                    .fetching, done: counts.sum, total: total, packagesDone: counts.finished, packages: packages)
+                    .fetching, done: counts.sum, total: total, packagesDone: counts.finished,
+                    packages: packages)
             }
             if let news { progress(news) }
         }

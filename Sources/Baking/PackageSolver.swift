@@ -36,7 +36,22 @@ package struct PackageSolver: Sendable {
         }
     }
 
+    private enum Limit {
+        /// Free bytes that the lists of a distribution and apt's index of them take, at first and when renewed.
+        static let firstLists = 160 << 20
+        static let laterLists = 64 << 20
+    }
+
     private func update(_ workspace: AptWorkspace) async throws {
+        // On a full disk apt's helpers wait for each other without an end: it has to be seen before.
+        let hasLists = HostFiles.exists(workspace.folder + "/cache/pkgcache.bin")
+        let needed = hasLists ? Limit.laterLists : Limit.firstLists
+        guard HostFiles.freeBytes(workspace.folder) >= needed else {
+            throw Failure(
+                .diskFull, "the package lists need \(ByteCount(bytes: needed)) of free space",
+                at: workspace.folder,
+                suggestion: "free some space on this disk")
+        }
         let output = try await workspace.run("apt-get", ["update", "-q"])
         guard output.status != 0 else { return }
         throw AptComplaint.ofUpdate(output.err + "\n" + output.out)

@@ -91,7 +91,9 @@ extension ScriptEvaluator {
 
     private mutating func chmod(_ options: Options) -> Bool?? {
         // A mode such as `-x` looks like a flag; those are left to be named.
-        guard options.only("Rvf", long: ["recursive"]), let text = options.operands.first else { return .none }
+        guard options.only("Rvf", long: ["recursive"]), let text = options.operands.first else {
+            return .none
+        }
         let isDeep = options.flags.contains("R") || options.long.contains("recursive")
         guard FileMode.changed(0, by: text, isFolder: false) != nil else { return .none }
         return each(Array(options.operands.dropFirst())) { tree, path, _ in
@@ -110,13 +112,16 @@ extension ScriptEvaluator {
         guard options.only("Rhvf", long: ["no-dereference", "recursive"]), let owner = options.operands.first,
             !owner.isEmpty
         else { return .none }
-        let parts = owner.split(omittingEmptySubsequences: false, whereSeparator: { $0 == ":" }).map(String.init)
+        let parts = owner.split(omittingEmptySubsequences: false, whereSeparator: { $0 == ":" }).map(
+            String.init)
         let user = name == "chgrp" || parts[0].isEmpty ? nil : parts[0]
         let group = name == "chgrp" ? parts[0] : parts.count > 1 && !parts[1].isEmpty ? parts[1] : nil
         let isDeep = options.flags.contains("R") || options.long.contains("recursive")
         let follows = !options.flags.contains("h") && !options.long.contains("no-dereference")
         return each(Array(options.operands.dropFirst())) { tree, path, _ in
-            guard let place = tree.resolve(path, followLast: follows), tree.entry(place) != nil else { return false }
+            guard let place = tree.resolve(path, followLast: follows), tree.entry(place) != nil else {
+                return false
+            }
             for item in [place] + (isDeep ? tree.paths(below: place) : []) {
                 _ = tree.setOwner(item, user: user, group: group, followLast: false)
             }
@@ -125,7 +130,7 @@ extension ScriptEvaluator {
     }
 
     private mutating func copy(_ options: Options) -> Bool?? {
-        guard options.only("pafnvdu"), options.operands.count == 2, options.operands[1].hasPrefix("/") else {
+        guard options.only("pafnvduZ"), options.operands.count == 2, options.operands[1].hasPrefix("/") else {
             return .none
         }
         let source = options.operands[0]
@@ -182,8 +187,12 @@ extension ScriptEvaluator {
                 let content = effects.tree.content(operands[0])
             else { return .none }
             var target = operands[1]
-            if effects.tree.find(target)?.kind == .directory { target += "/" + ImagePath.name(of: operands[0]) }
-            guard effects.tree.write(target, content, size: entry.size, mode: mode) else { return .some(false) }
+            if effects.tree.find(target)?.kind == .directory {
+                target += "/" + ImagePath.name(of: operands[0])
+            }
+            guard effects.tree.write(target, content, size: entry.size, mode: mode) else {
+                return .some(false)
+            }
             made.append(target)
         }
         for path in made {
@@ -196,20 +205,28 @@ extension ScriptEvaluator {
     private mutating func move(_ options: Options) -> Bool?? {
         guard options.only("fnv"), options.operands.count == 2 else { return .none }
         let (source, target) = (options.operands[0], options.operands[1])
-        guard effects.tree.find(source) != nil else { return .some(false) }
-        guard let place = effects.tree.resolve(source), let change = effects.tree.changes[place],
-            change.entry.kind == .file
-        else { return .none }
-        guard effects.tree.write(target, change.content, size: change.entry.size, mode: change.entry.mode) else {
-            return .none
+        guard let place = effects.tree.resolve(source, followLast: false), effects.tree.entry(place) != nil
+        else {
+            return .some(false)
         }
-        return effects.tree.remove(source) ? .some(true) : .none
+        // What a package holds stays where it is: only what a script made can go elsewhere.
+        guard let change = effects.tree.changes[place] else { return .none }
+        let isDone =
+            switch change.entry.kind {
+            case .file:
+                effects.tree.write(target, change.content, size: change.entry.size, mode: change.entry.mode)
+            case .symlink:
+                effects.tree.link(target, to: change.entry.link, replacing: true, insideFolder: false)
+            default: false
+            }
+        return isDone && effects.tree.remove(source) ? .some(true) : .none
     }
 
     private mutating func remove(_ name: String, _ options: Options) -> Bool?? {
         for path in options.operands {
             guard path.hasPrefix("/") else { return .none }
-            guard let place = effects.tree.resolve(path, followLast: false), effects.tree.entry(place) != nil else {
+            guard let place = effects.tree.resolve(path, followLast: false), effects.tree.entry(place) != nil
+            else {
                 continue
             }
             let below = effects.tree.paths(below: place)
@@ -220,7 +237,9 @@ extension ScriptEvaluator {
     }
 
     private mutating func alternatives(_ arguments: [String]) -> Bool?? {
-        if arguments.contains(where: { ["--auto", "--remove", "--remove-all", "--display", "--list"].contains($0) }) {
+        if arguments.contains(where: {
+            ["--auto", "--remove", "--remove-all", "--display", "--list"].contains($0)
+        }) {
             return .some(true)
         }
         guard let alternative = Alternative(parsing: arguments) else { return .none }

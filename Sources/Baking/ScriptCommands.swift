@@ -4,22 +4,30 @@ import ImageFormat
 extension ScriptEvaluator {
     /// Print or look something up, and change nothing: their answer is not worked out.
     private static let lookups: Set<String> = [
-        "awk", "basename", "cmp", "comm", "cut", "date", "db_beginblock", "db_capb", "db_clear", "db_endblock",
-        "db_fget", "db_fset", "db_go", "db_info", "db_input", "db_metaget", "db_progress", "db_purge", "db_register",
+        "awk", "basename", "cmp", "comm", "cut", "date", "db_beginblock", "db_capb", "db_clear",
+        "db_endblock",
+        "db_fget", "db_fset", "db_go", "db_info", "db_input", "db_metaget", "db_progress", "db_purge",
+        "db_register",
         "db_reset", "db_set", "db_settitle", "db_stop", "db_subst", "db_title", "db_unregister", "db_version",
-        "debconf-show", "diff", "dirname", "dpkg-architecture", "dpkg-query", "egrep", "expr", "fgrep", "file",
-        "getcap", "getopt", "grep", "gawk", "head", "hostname", "id", "ischroot", "locale", "ls", "mawk", "md5sum",
-        "mktemp", "mountpoint", "nproc", "pgrep", "pidof", "ps", "pwd", "readlink", "realpath", "runlevel", "seq",
-        "sha1sum", "sha256sum", "sha512sum", "sleep", "sort", "stat", "tail", "test", "tr", "tty", "uname", "uniq",
+        "debconf-show", "diff", "dirname", "dpkg-architecture", "dpkg-query", "egrep", "expr", "fgrep",
+        "file",
+        "getcap", "getopt", "grep", "gawk", "head", "hostname", "id", "ischroot", "locale", "ls", "mawk",
+        "md5sum",
+        "mktemp", "mountpoint", "nproc", "pgrep", "pidof", "ps", "pwd", "readlink", "realpath", "runlevel",
+        "seq",
+        "sha1sum", "sha256sum", "sha512sum", "sleep", "sort", "stat", "tail", "test", "tr", "tty", "uname",
+        "uniq",
         "wait", "wc", "who", "whoami", "xargs",
     ]
 
     /// Work on a machine that runs, on what is built again at every bake, or on what only saves time: nothing of it
     /// belongs into an image.
     private static let pointless: Set<String> = [
-        "deb-systemd-helper", "deb-systemd-invoke", "dpkg-maintscript-helper", "dpkg-trigger", "init", "initctl",
+        "deb-systemd-helper", "deb-systemd-invoke", "dpkg-maintscript-helper", "dpkg-trigger", "init",
+        "initctl",
         "invoke-rc.d", "kill", "killall", "ldconfig", "mandb", "pkill", "py3clean", "py3compile", "pyclean",
-        "pycompile", "pypy3clean", "pypy3compile", "service", "start-stop-daemon", "systemctl", "telinit", "udevadm",
+        "pycompile", "pypy3clean", "pypy3compile", "service", "start-stop-daemon", "systemctl", "telinit",
+        "udevadm",
         "update-rc.d",
     ]
 
@@ -34,8 +42,9 @@ extension ScriptEvaluator {
         let arguments = Array(fields.dropFirst())
         if let status = builtin(program, arguments) { return status }
         if let status = lookUp(program, arguments) { return status }
-        if ScriptEvaluator.lookups.contains(program) || (program == "find" && !arguments.contains("-exec")
-            && !arguments.contains("-delete"))
+        if ScriptEvaluator.lookups.contains(program)
+            || (program == "find" && !arguments.contains("-exec")
+                && !arguments.contains("-delete"))
             || (program == "sed" && !arguments.contains { $0?.hasPrefix("-i") ?? false })
             || (program == "cat" && arguments.allSatisfy { $0 != nil })
         {
@@ -43,11 +52,13 @@ extension ScriptEvaluator {
             return nil
         }
         let known = arguments.compactMap { $0 }
-        if ScriptEvaluator.pointless.contains(program) || known.contains(where: { $0.hasSuffix("py_compile.py") }) {
+        if ScriptEvaluator.pointless.contains(program)
+            || known.contains(where: { $0.hasSuffix("py_compile.py") })
+        {
             return true
         }
         if isCovered(text) { return true }
-        if doubts > 0, known.count == arguments.count, removesNothing(program, known) { return true }
+        if doubts > 0, known.count == arguments.count, changesNothing(program, known) { return true }
         guard doubts == 0, known.count == arguments.count, let status = change(program, known) else {
             miss(line)
             return nil
@@ -55,14 +66,11 @@ extension ScriptEvaluator {
         return status
     }
 
-    /// Whether a removal has nothing to remove, so that it does not matter whether it is done.
-    private func removesNothing(_ program: String, _ arguments: [String]) -> Bool {
-        let paths = arguments.filter { !$0.hasPrefix("-") }
-        return ["rm", "rmdir", "unlink"].contains(program)
-            && paths.allSatisfy { path in
-                path.hasPrefix("/")
-                    && effects.tree.resolve(path, followLast: false).flatMap(effects.tree.entry) == nil
-            }
+    /// Whether a change would change nothing, so that it does not matter whether it is made.
+    private func changesNothing(_ program: String, _ arguments: [String]) -> Bool {
+        var copy = self
+        guard copy.change(program, arguments) == .some(.some(true)) else { return false }
+        return copy.effects == effects
     }
 
     /// Commands of the shell itself. The outer nil: it is none of them.
@@ -93,7 +101,9 @@ extension ScriptEvaluator {
             // An assignment whose value cannot be known came as an unknown word: which one is not known either.
             return .some(true)
         case "umask":
-            if let mask = arguments.first.flatMap({ $0 }).flatMap({ Int($0, radix: 8) }) { umask = mask & 0o777 }
+            if let mask = arguments.first.flatMap({ $0 }).flatMap({ Int($0, radix: 8) }) {
+                umask = mask & 0o777
+            }
             return .some(true)
         case "echo", "printf":
             emit(print(name, arguments))
@@ -119,12 +129,17 @@ extension ScriptEvaluator {
         let known = arguments.compactMap { $0 }
         guard known.count == arguments.count else { return nil }
         if name == "echo" {
-            return known.first == "-n" ? known.dropFirst().joined(separator: " ") : known.joined(separator: " ") + "\n"
+            return known.first == "-n"
+                ? known.dropFirst().joined(separator: " ") : known.joined(separator: " ") + "\n"
         }
-        guard let format = known.first, known.count == 1 || (format == "%s" || format == "%s\\n") else { return nil }
+        guard let format = known.first, known.count == 1 || (format == "%s" || format == "%s\\n") else {
+            return nil
+        }
         if known.count > 1 { return known[1] + (format == "%s\\n" ? "\n" : "") }
-        return format.contains("%") ? nil : format.split(separator: "\\n", omittingEmptySubsequences: false)
-            .joined(separator: "\n")
+        return format.contains("%")
+            ? nil
+            : format.split(separator: "\\n", omittingEmptySubsequences: false)
+                .joined(separator: "\n")
     }
 
     /// `cut -d X -f N` of a known line.
@@ -135,7 +150,9 @@ extension ScriptEvaluator {
         var field: Int?
         var rest = words[...]
         while let word = rest.popFirst() {
-            let value = word.count > 2 ? String(word.dropFirst(2)) : word == "-d" || word == "-f" ? rest.popFirst() : nil
+            let value =
+                word.count > 2
+                ? String(word.dropFirst(2)) : word == "-d" || word == "-f" ? rest.popFirst() : nil
             if word.hasPrefix("-d"), let value, value.count == 1 { separator = value.first }
             if word.hasPrefix("-f"), let value { field = Int(value) }
         }
@@ -145,7 +162,9 @@ extension ScriptEvaluator {
         }
         for line in input.split(separator: "\n") {
             let parts = line.split(separator: separator, omittingEmptySubsequences: false)
-            emit((parts.count == 1 ? String(line) : parts.count >= field ? String(parts[field - 1]) : "") + "\n")
+            emit(
+                (parts.count == 1 ? String(line) : parts.count >= field ? String(parts[field - 1]) : "")
+                    + "\n")
         }
         return .some(true)
     }
@@ -168,12 +187,23 @@ extension ScriptEvaluator {
             return .some(nil)
         case "dpkg-statoverride" where known.contains("--list"):
             return .some(effects.overrides.contains(known.last.map(ImagePath.normalized) ?? ""))
+        case "dpkg-divert" where known.contains("--remove"): return .some(true)
+        case "dpkg-divert" where known.contains("--add"):
+            // Every package is unpacked by now, and of two that hold one path it is known which wins: a diversion
+            // matters only where it moves a file that is there.
+            let path = known.last ?? ""
+            guard known.contains("--rename") else { return .some(true) }
+            guard path.hasPrefix("/"), !arguments.contains(nil),
+                effects.tree.resolve(path, followLast: false).flatMap(effects.tree.entry) == nil
+            else { return .none }
+            return .some(true)
         case "dpkg-divert" where known.contains("--list") || known.contains("--truename"):
             if known.contains("--truename") { emit((known.last ?? "") + "\n") }
             return .some(known.contains("--truename") ? true : false)
         case "getent" where known.count >= 2 && (known[0] == "passwd" || known[0] == "group"):
             guard !arguments.contains(nil) else { return .some(nil) }
-            let isKnown = known[0] == "passwd"
+            let isKnown =
+                known[0] == "passwd"
                 ? effects.accounts.hasUser(known[1]) : effects.accounts.hasGroup(known[1])
             if isKnown { emit(nil) }
             return .some(isKnown)
@@ -191,6 +221,21 @@ extension ScriptEvaluator {
         case "basename", "dirname":
             guard let path = known.first, known.count == 1, !arguments.contains(nil) else { return .none }
             emit((name == "basename" ? ImagePath.name(of: path) : ImagePath.parent(of: path)) + "\n")
+            return .some(true)
+        case "readlink":
+            guard let path = known.last, path.hasPrefix("/"), !arguments.contains(nil) else { return .none }
+            if known.count > 1 {
+                guard ["-f", "-e", "-m"].contains(known[0]), let place = effects.tree.resolve(path) else {
+                    return .none
+                }
+                emit("/" + place + "\n")
+                return .some(known[0] != "-e" || effects.tree.entry(place) != nil)
+            }
+            let place = effects.tree.resolve(path, followLast: false)
+            guard let link = place.flatMap(effects.tree.entry)?.link, !link.isEmpty else {
+                return .some(false)
+            }
+            emit(link + "\n")
             return .some(true)
         case "ischroot": return .some(true)
         default: return .none

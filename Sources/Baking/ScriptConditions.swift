@@ -88,7 +88,9 @@ extension ScriptEvaluator {
         // Scripts change folders; which one it is now is not followed.
         if !path.hasPrefix("/") { return nil }
         // What the kernel would have put there is not part of an image.
-        if ["/proc", "/sys", "/dev"].contains(where: { path == $0 || path.hasPrefix($0 + "/") }) { return nil }
+        if ["/proc", "/sys", "/dev"].contains(where: { path == $0 || path.hasPrefix($0 + "/") }) {
+            return nil
+        }
         if flag == "-L" || flag == "-h" {
             let place = effects.tree.resolve(path, followLast: false)
             return place.flatMap(effects.tree.entry)?.kind == .symlink

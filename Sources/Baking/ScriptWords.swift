@@ -126,7 +126,8 @@ extension ScriptEvaluator {
         guard let kind = rest.popFirst() else { return nil }
         func other(_ evaluator: inout ScriptEvaluator) -> String? {
             guard let node = try? ShellParser.parse(": \"" + String(rest).filter { $0 != "\"" } + "\""),
-                case .list(let nodes) = node, case .simple(let command)? = nodes.first, command.words.count == 2
+                case .list(let nodes) = node, case .simple(let command)? = nodes.first,
+                command.words.count == 2
             else { return nil }
             return evaluator.join(command.words[1])
         }
@@ -178,7 +179,8 @@ extension ScriptEvaluator {
                     let depth = place.isEmpty ? 0 : place.split(separator: "/").count
                     return effects.tree.paths(below: place).filter { path in
                         let name = ImagePath.name(of: path)
-                        return path.split(separator: "/").count == depth + 1 && ShellPattern.matches(part, name)
+                        return path.split(separator: "/").count == depth + 1
+                            && ShellPattern.matches(part, name)
                             && (part.hasPrefix(".") || !name.hasPrefix("."))
                     }.map { folder + "/" + ImagePath.name(of: $0) }
                 }

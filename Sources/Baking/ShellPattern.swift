@@ -41,7 +41,9 @@ enum ShellPattern {
     }
 
     /// The pattern behind one that takes this character; nil where it does not fit.
-    private static func step(_ pattern: ArraySlice<Character>, _ character: Character) -> ArraySlice<Character>? {
+    private static func step(_ pattern: ArraySlice<Character>, _ character: Character) -> ArraySlice<
+        Character
+    >? {
         guard let first = pattern.first else { return nil }
         let rest = pattern.dropFirst()
         switch first {

@@ -108,7 +108,8 @@ struct SiteFiles: Sendable {
     }
 
     private func fileItem(
-        _ descriptor: Int32, _ status: stat, _ path: String, _ source: String, _ rule: FileRule, _ place: String
+        _ descriptor: Int32, _ status: stat, _ path: String, _ source: String, _ rule: FileRule,
+        _ place: String
     ) throws -> Item {
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw Failure(
@@ -155,7 +156,9 @@ struct SiteFiles: Sendable {
                         place: place))
             default:
                 let descriptor = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-                guard descriptor >= 0 else { throw HostFiles.failure(errno, "the file cannot be read", at: inner) }
+                guard descriptor >= 0 else {
+                    throw HostFiles.failure(errno, "the file cannot be read", at: inner)
+                }
                 defer { close(descriptor) }
                 items.append(try fileItem(descriptor, status, path, inner, rule, place))
             }
@@ -168,7 +171,8 @@ struct SiteFiles: Sendable {
     ) throws -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = readlinkat(parent, name, &buffer, buffer.count)
-        guard count > 0, count < buffer.count, let link = String(validating: buffer[..<count], as: UTF8.self) else {
+        guard count > 0, count < buffer.count, let link = String(validating: buffer[..<count], as: UTF8.self)
+        else {
             throw HostFiles.failure(errno, "the link cannot be read", at: source)
         }
         var depth = source.split(separator: "/").count - root.split(separator: "/").count - 1
@@ -179,7 +183,8 @@ struct SiteFiles: Sendable {
         }
         guard !leaves else {
             throw Failure(
-                .unsafePath, "the link \(source) leads outside of \(root.isEmpty ? "the folder" : root)", at: place,
+                .unsafePath, "the link \(source) leads outside of \(root.isEmpty ? "the folder" : root)",
+                at: place,
                 suggestion: "put the file itself there")
         }
         return link
@@ -201,7 +206,8 @@ struct SiteFiles: Sendable {
             guard next >= 0 else {
                 if isLink {
                     throw Failure(
-                        .unsafePath, "\(source) goes through the link \(part), which is not followed", at: place,
+                        .unsafePath, "\(source) goes through the link \(part), which is not followed",
+                        at: place,
                         suggestion: "name the file itself")
                 }
                 if number == ENOENT || number == ENOTDIR {

@@ -27,7 +27,8 @@ enum Daemon {
         try store.sweep()
         let database = try Database(settings.root + "/kiln.db")
         let root = try HostRoot(settings.root)
-        let platform = try await HostPlatform(root: root, reader: LayeredImageReader(store: store), log: logger)
+        let platform = try await HostPlatform(
+            root: root, reader: LayeredImageReader(store: store), log: logger)
         let router = HAProxyRouter(root: root, watch: platform.watch)
         let controller = Controller(
             World(platform: platform, router: router, store: database, clock: SystemClock(), logger: logger))

@@ -1,0 +1,267 @@
+import Glibc
+import ImageFormat
+import Model
+import Testing
+
+@testable import Baking
+
+/// One image of three packages made here, baked in many circumstances. Serialized: umask and time zone belong to the
+/// whole process.
+@Suite(.serialized) struct ImageBakerTests {
+    private struct Bench: Sendable {
+        let folder: TemporaryFolder
+        let store: FolderStore
+        let uri: String
+
+        init(_ packages: [PackageMaker] = PackageMaker.small) throws {
+            folder = try TemporaryFolder()
+            store = try FolderStore(folder.path + "/store")
+            uri = try PackageMaker.serve(packages, in: folder)
+            try folder.write("spec/site/index.html", "<h1>one</h1>")
+            try folder.write("spec/site/style.css", "h1 {}")
+            try folder.write("spec/key", "secret")
+            // A recipe with its own sources still needs a keyring to be named.
+            try folder.write("host/usr/share/keyrings/debian-archive-keyring.gpg", "")
+        }
+
+        func recipe(
+            user: String? = "server", command: [String] = ["server"], files: [FileRule]? = nil
+        ) throws -> Recipe {
+            Recipe(
+                distribution: try .init(parsing: "debian/bookworm"),
+                sources: [ArchiveSource(uri: uri, suites: ["bookworm"], components: ["main"])],
+                files: files ?? [
+                    FileRule(from: "site/", to: "/srv/www"),
+                    FileRule(from: "key", to: "/etc/key", mode: 0o640, owner: "server:adm"),
+                ], user: user, command: command, environment: ["LANG": "C.UTF-8"])
+        }
+
+        func bake(
+            _ recipe: Recipe? = nil, packages: [PackageMaker] = PackageMaker.small
+        ) async throws -> BakeResult {
+            let baker = ImageBaker(
+                store: store, host: HostApt(root: folder.path + "/host"), clock: { Instant(milliseconds: 1) })
+            return try await baker.bake(
+                try recipe ?? self.recipe(), specFolder: folder.path + "/spec",
+                lock: try PackageMaker.lock(packages), service: try ServiceName("test"))
+        }
+
+        /// Every entry of an image, a later layer hiding an earlier one.
+        func entries(_ image: Image) throws -> [String: TarEntry] {
+            var entries: [String: TarEntry] = [:]
+            for layer in image.layers {
+                let blob = try MappedBytes(file: try #require(store.path(of: layer.digest)))
+                let tar = try Decompressor.decompress(blob.bytes, limit: 1 << 24, spoolFolder: folder.path)
+                var reader = TarReader(tar.bytes)
+                while let (entry, _) = try reader.next() { entries[entry.path] = entry }
+            }
+            return entries
+        }
+    }
+
+    @Test func `the same inputs give the same bytes, whatever the folder, umask, time zone and locale`()
+        async throws
+    {
+        let first = try await Bench().bake()
+        let mask = umask(0o077)
+        setenv("TZ", "Pacific/Kiritimati", 1)
+        setenv("LC_ALL", "tr_TR.UTF-8", 1)
+        tzset()
+        setlocale(LC_ALL, "")
+        defer {
+            umask(mask)
+            unsetenv("TZ")
+            unsetenv("LC_ALL")
+            tzset()
+            setlocale(LC_ALL, "C")
+        }
+        let second = try await Bench().bake()
+        #expect(first.image == second.image)
+        #expect(!second.wasCached)
+    }
+
+    @Test func `users, modes and times are those of the packages and scripts`() async throws {
+        let bench = try Bench()
+        let result = try await bench.bake()
+        #expect(result.warnings.isEmpty)
+        #expect(result.image.config.user == "100:100")
+        #expect(result.image.config.environment["PATH"]?.contains("/usr/bin") == true)
+        let entries = try bench.entries(result.image)
+        #expect(entries["bin"]?.link == "usr/bin")
+        #expect(entries["lib"]?.link == "usr/lib")
+        #expect(entries["usr/bin/server"]?.mode == 0o755)
+        #expect(entries["usr/bin/server"]?.modifiedAt == PackageMaker.date)
+        #expect(entries["var/lib/server"]?.mode == 0o2750)
+        #expect(entries["var/lib/server"]?.uid == 100)
+        #expect(entries["var/lib/server"]?.gid == 4)
+        #expect(entries["etc/key"]?.mode == 0o640)
+        #expect(entries["etc/key"]?.uid == 100)
+        #expect(entries["etc/key"]?.gid == 4)
+        #expect(entries["etc/shadow"]?.mode == 0o640)
+        #expect(entries["etc/shadow"]?.gid == 42)
+        #expect(entries["var/lib/dpkg/status.d/server"]?.kind == .file)
+        #expect(entries["etc/machine-id"] == nil)
+        #expect(entries.values.filter { $0.kind == .directory }.allSatisfy { $0.modifiedAt == 0 })
+    }
+
+    @Test func `an unchanged bake answers from the store, one changed file makes one new layer`() async throws
+    {
+        let bench = try Bench()
+        let first = try await bench.bake()
+        let again = try await bench.bake()
+        #expect(again.wasCached)
+        #expect(again.image == first.image)
+        #expect(try bench.store.images().count == 1)
+        try bench.folder.write("spec/site/index.html", "<h1>two</h1>")
+        // What is in the store already needs no mirror.
+        try bench.folder.write("debian/pool/server.deb", "gone")
+        let second = try await bench.bake()
+        #expect(!second.wasCached)
+        #expect(second.image.layers.dropLast() == first.image.layers.dropLast())
+        #expect(second.image.layers.last != first.image.layers.last)
+        try bench.folder.write("spec/site/index.html", "<h1>one</h1>")
+        #expect(try await bench.bake().image == first.image)
+    }
+
+    @Test func `what vanished from the store is made again, to the same digest`() async throws {
+        let bench = try Bench()
+        let first = try await bench.bake()
+        for layer in first.image.layers.prefix(2) { unlink(try #require(bench.store.path(of: layer.digest))) }
+        let second = try await bench.bake()
+        #expect(second.image == first.image)
+        #expect(first.image.layers.allSatisfy { bench.store.path(of: $0.digest) != nil })
+    }
+
+    @Test func `a damaged memory of the store is made again`() async throws {
+        let bench = try Bench()
+        let first = try await bench.bake()
+        for name in HostFiles.names(in: bench.folder.path + "/store/cache") {
+            try HostFiles.put(bench.folder.path + "/store/cache/" + name, [1, 2, 3])
+        }
+        #expect(try await bench.bake().image == first.image)
+    }
+
+    @Test func `an unknown user, a missing program and a missing folder are found together`() async throws {
+        let bench = try Bench()
+        let found = await failures {
+            _ = try await bench.bake(try bench.recipe(user: "sever", command: ["srver"]))
+        }
+        #expect(found.map(\.place) == ["image.user", "image.command"])
+        #expect(found.map(\.suggestion) == ["did you mean server?", "did you mean server?"])
+        #expect(try bench.store.images().isEmpty)
+    }
+
+    @Test(arguments: ["server", "/usr/bin/server", "/bin/server", "/srv/run", "/sbin/linked"])
+    func `a program is found by the path and through the links of the image`(program: String) async throws {
+        let bench = try Bench()
+        try bench.folder.write("spec/tools/run", "#!/bin/server\n", mode: 0o755)
+        try bench.folder.link("spec/tools/linked", to: "run")
+        let files = [FileRule(from: "tools/", to: "/srv"), FileRule(from: "tools", to: "/usr/sbin")]
+        _ = try await bench.bake(try bench.recipe(command: [program], files: files))
+    }
+
+    @Test(arguments: ["/etc/server.conf", "/usr/bin", "absent", "./server", "/srv/www/index.html"])
+    func `what is no program is no command`(program: String) async throws {
+        let bench = try Bench()
+        let found = await failures { _ = try await bench.bake(try bench.recipe(command: [program])) }
+        #expect(found.map(\.place) == ["image.command"])
+    }
+
+    @Test func `two bakes at once on one store give the same image`() async throws {
+        let bench = try Bench()
+        let digests = try await withThrowingTaskGroup(of: Digest.self) { group in
+            for _ in 0..<4 { group.addTask { try await bench.bake().image.digest } }
+            return try await group.reduce(into: Set<Digest>()) { $0.insert($1) }
+        }
+        #expect(digests.count == 1)
+        #expect(HostFiles.names(in: bench.folder.path + "/store/tmp").isEmpty)
+    }
+
+    @Test func `a package whose script matters and is not understood is named, once`() async throws {
+        var packages = PackageMaker.small
+        packages[2].scripts["postinst"]? += "\nfrobnicate --all\nfrobnicate --more\n"
+        let bench = try Bench(packages)
+        let result = try await bench.bake(nil, packages: packages)
+        #expect(result.warnings.count == 1)
+        #expect(result.warnings.first?.hasPrefix("server: ") == true)
+        #expect(result.warnings.first?.contains("line 7: frobnicate --all") == true)
+    }
+
+    @Test func `two packages may hold one path only where they agree or one replaces the other`() async throws
+    {
+        var packages = PackageMaker.small
+        var other = PackageMaker("other")
+        other.file("etc/server.conf", "port 81\n")
+        packages.append(other)
+        let clashing = packages
+        let found = await failures {
+            let bench = try Bench(clashing)
+            _ = try await bench.bake(nil, packages: clashing)
+        }
+        #expect(found.map(\.code) == [.conflict])
+        #expect(found.first?.message.contains("other and server both hold /etc/server.conf") == true)
+        // `other` comes first in the layers, and still its file counts.
+        packages[3].fields = ["Replaces: server"]
+        let bench = try Bench(packages)
+        let result = try await bench.bake(nil, packages: packages)
+        #expect(try content("etc/server.conf", bench, result.image) == "port 81\n")
+        packages[3].fields = []
+        packages[2].fields = ["Replaces: other (<< 2)"]
+        let third = try Bench(packages)
+        #expect(
+            try content("etc/server.conf", third, try await third.bake(nil, packages: packages).image)
+                == "port 80\n")
+    }
+
+    private func content(_ path: String, _ bench: Bench, _ image: Image) throws -> String {
+        var tree = FileTree()
+        for layer in image.layers {
+            let blob = try MappedBytes(file: try #require(bench.store.path(of: layer.digest)))
+            try tree.add(
+                try Decompressor.decompress(blob.bytes, limit: 1 << 24, spoolFolder: bench.folder.path))
+        }
+        return String(decoding: try #require(try tree.file(at: path)).content, as: UTF8.self)
+    }
+
+    @Test func `many packages fit into the layers that engines take, always the same way`() async throws {
+        var packages = PackageMaker.small
+        for number in 0..<140 {
+            var package = PackageMaker("extra\(number)")
+            package.file("usr/share/extra/\(number)", String(repeating: "x", count: number))
+            packages.append(package)
+        }
+        let bench = try Bench(packages)
+        let first = try await bench.bake(nil, packages: packages)
+        #expect(first.image.layers.count == 102)
+        let entries = try bench.entries(first.image)
+        for number in 0..<140 { #expect(entries["usr/share/extra/\(number)"]?.size == number) }
+        let second = try await Bench(packages).bake(try bench.recipe(), packages: packages)
+        #expect(first.image == second.image)
+    }
+
+    @Test func `an image reads back, unpacks and goes out again`() async throws {
+        let bench = try Bench()
+        let result = try await bench.bake()
+        let reader = LayeredImageReader(store: bench.store)
+        #expect(try reader.image(result.image.digest) == result.image)
+        #expect(await failures { _ = try reader.image(.sha256([9])) }.map(\.code) == [.notFound])
+        if geteuid() == 0 {
+            let root = bench.folder.path + "/root"
+            mkdir(root, 0o755)
+            try await reader.unpack(result.image.digest, into: root)
+            #expect(try HostFiles.read(root + "/usr/bin/server", limit: 100) == Array("#!/bin/true\n".utf8))
+        }
+        let target = bench.folder.path + "/layout"
+        try ImageExporter(store: bench.store).export(
+            result.image.digest, name: "test:latest", format: .ociDirectory, to: target)
+        #expect(HostFiles.exists(target + "/index.json"))
+    }
+
+    @Test func `a lock that belongs to another recipe is not baked`() async throws {
+        let bench = try Bench()
+        var recipe = try bench.recipe()
+        recipe.packages = [try .init(parsing: "curl")]
+        let found = await failures { _ = try await bench.bake(recipe) }
+        #expect(found.map(\.code) == [.conflict])
+    }
+}
