@@ -113,6 +113,7 @@ extension OnThisHost {
             #expect(plan.steps.count(where: { $0.hasPrefix("launch") }) == 3)
             #expect(plan.steps.contains { $0.hasPrefix("send all new requests") })
             #expect(try site.kiln("status", "--output", "json").decoded(StatusAnswer.self).services.isEmpty)
+            site.stop()
             #expect(site.leftovers().isEmpty)
         }
 
