@@ -42,6 +42,8 @@ struct DaemonClient: Sendable {
     private func send<Answer: Decodable>(_ method: HTTPMethod, _ path: String, body: Data?) async throws
         -> Answer
     {
+        // The HTTP client would try again and again for seconds where nobody listens.
+        guard isListening else { throw unreachable(nil) }
         let host = socket.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? socket
         var request = HTTPClientRequest(url: "http+unix://\(host)\(path)")
         request.method = method
@@ -55,9 +57,7 @@ struct DaemonClient: Sendable {
         } catch let error as CancellationError {
             throw error
         } catch {
-            throw Failure(
-                .daemonUnreachable, "no daemon answers at \(socket)",
-                suggestion: "start one: kiln serve (with the same --root)", cause: error)
+            throw unreachable(error)
         }
         let bytes = Data(try await response.body.collect(upTo: DaemonClient.longestAnswer).readableBytesView)
         if response.status != .ok {
@@ -74,6 +74,28 @@ struct DaemonClient: Sendable {
             throw Failure(
                 .internalError, "the daemon's answer was not understood",
                 suggestion: "are kiln and its daemon of the same version?", cause: error)
+        }
+    }
+
+    private func unreachable(_ cause: (any Error)?) -> Failure {
+        Failure(
+            .daemonUnreachable, "no daemon answers at \(socket)",
+            suggestion: "start one: sudo kiln serve (with the same --root)", cause: cause)
+    }
+
+    private var isListening: Bool {
+        let file = Foundation.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        guard file >= 0 else { return false }
+        defer { Foundation.close(file) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let path = Array(socket.utf8)
+        guard path.count < MemoryLayout.size(ofValue: address.sun_path) else { return false }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(file, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            }
         }
     }
 }
