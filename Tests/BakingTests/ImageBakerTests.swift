@@ -5,9 +5,8 @@ import Testing
 
 @testable import Baking
 
-/// One image of three packages made here, baked in many circumstances. Serialized: umask and time zone belong to the
-/// whole process.
-@Suite(.serialized) struct ImageBakerTests {
+/// One image of three packages made here, baked in many circumstances.
+@Suite struct ImageBakerTests {
     private struct Bench: Sendable {
         let folder: TemporaryFolder
         let store: FolderStore
@@ -59,22 +58,9 @@ import Testing
         }
     }
 
-    @Test func `the same inputs give the same bytes, whatever the folder, umask, time zone and locale`()
-        async throws
-    {
+    /// User mask, time zone and locale belong to a whole process: Tests/Integration varies them.
+    @Test func `the same inputs give the same bytes, whatever the folder and the store`() async throws {
         let first = try await Bench().bake()
-        let mask = umask(0o077)
-        setenv("TZ", "Pacific/Kiritimati", 1)
-        setenv("LC_ALL", "tr_TR.UTF-8", 1)
-        tzset()
-        setlocale(LC_ALL, "")
-        defer {
-            umask(mask)
-            unsetenv("TZ")
-            unsetenv("LC_ALL")
-            tzset()
-            setlocale(LC_ALL, "C")
-        }
         let second = try await Bench().bake()
         #expect(first.image == second.image)
         #expect(!second.wasCached)

@@ -89,7 +89,9 @@ import Testing
                 #expect(first.address != second.address)
                 try await other.platform.remove(second.id, grace: .zero)
                 #expect(try await other.instance(second.id) == nil)
-                #expect(try await one.instance(first.id)?.phase == .running)
+                let left = try await one.instance(first.id)
+                let log = try await one.platform.log(of: first.id, lines: 5)
+                #expect(left?.phase == .running, "\(String(describing: left)) \(log)")
                 try await eventually { WebClient.get(first.address, 8080)?.status == 200 }
             }
         }
