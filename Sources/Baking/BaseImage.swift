@@ -50,10 +50,6 @@ struct BaseImage: Sendable {
 struct ImageLookup {
     private var entries: [String: TarEntry]
 
-    private enum Limit {
-        static let links = 40
-    }
-
     init(_ entries: [TarEntry]) {
         self.entries = Dictionary(minimumCapacity: entries.count)
         for entry in entries { self.entries[entry.path] = entry }
@@ -67,24 +63,7 @@ struct ImageLookup {
 
     /// Where a path leads; parts that do not exist are taken as they stand. Nil for a loop of links.
     func resolve(_ path: String, followLast: Bool = true) -> String? {
-        var rest = Array(path.split(separator: "/").reversed())
-        var done: [Substring] = []
-        var links = 0
-        while let part = rest.popLast() {
-            if part == "." { continue }
-            if part == ".." {
-                _ = done.popLast()
-                continue
-            }
-            done.append(part)
-            if rest.isEmpty, !followLast { break }
-            guard let found = entries[done.joined(separator: "/")], found.kind == .symlink else { continue }
-            links += 1
-            guard links <= Limit.links else { return nil }
-            if found.link.hasPrefix("/") { done = [] } else { done.removeLast() }
-            rest += found.link.split(separator: "/").reversed().map { Substring(String($0)) }
-        }
-        return done.joined(separator: "/")
+        ImagePath.resolve(path, followLast: followLast) { entries[$0] }
     }
 
     /// Whether a path leads to a file that may be run.

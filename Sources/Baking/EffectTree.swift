@@ -26,10 +26,6 @@ struct EffectTree: Equatable {
     /// The time that files made here get: the newest date of a package, so that it is no clock's.
     let modifiedAt: Int
 
-    private enum Limit {
-        static let links = 40
-    }
-
     init(base: ImageTree, modifiedAt: Int) {
         self.base = base
         self.modifiedAt = modifiedAt
@@ -47,24 +43,7 @@ struct EffectTree: Equatable {
 
     /// Where a path leads inside the image once links are followed; the last part need not exist. Nil for a loop.
     func resolve(_ path: String, followLast: Bool = true) -> String? {
-        var rest = Array(path.split(separator: "/").reversed())
-        var done: [Substring] = []
-        var links = 0
-        while let part = rest.popLast() {
-            if part == "." { continue }
-            if part == ".." {
-                _ = done.popLast()
-                continue
-            }
-            done.append(part)
-            if rest.isEmpty, !followLast { break }
-            guard let found = entry(done.joined(separator: "/")), found.kind == .symlink else { continue }
-            links += 1
-            guard links <= Limit.links else { return nil }
-            if found.link.hasPrefix("/") { done = [] } else { done.removeLast() }
-            rest += found.link.split(separator: "/").reversed().map { Substring(String($0)) }
-        }
-        return done.joined(separator: "/")
+        ImagePath.resolve(path, followLast: followLast) { entry($0) }
     }
 
     /// The entry that a path leads to, links followed.

@@ -2,6 +2,34 @@ import ImageFormat
 
 /// Paths inside an image, in the form of `TarEntry.path`: relative to its root, which is "".
 enum ImagePath {
+    /// Links followed on one path before it counts as a loop.
+    private static let mostLinks = 40
+
+    /// Where a path leads, by what `entry` says is there; parts that do not exist are taken as they stand. Nil for a
+    /// loop of links.
+    static func resolve(
+        _ path: String, followLast: Bool, at entry: (String) -> TarEntry?
+    ) -> String? {
+        var rest = Array(path.split(separator: "/").reversed())
+        var done: [Substring] = []
+        var links = 0
+        while let part = rest.popLast() {
+            if part == "." { continue }
+            if part == ".." {
+                _ = done.popLast()
+                continue
+            }
+            done.append(part)
+            if rest.isEmpty, !followLast { break }
+            guard let found = entry(done.joined(separator: "/")), found.kind == .symlink else { continue }
+            links += 1
+            guard links <= mostLinks else { return nil }
+            if found.link.hasPrefix("/") { done = [] } else { done.removeLast() }
+            rest += found.link.split(separator: "/").reversed().map { Substring(String($0)) }
+        }
+        return done.joined(separator: "/")
+    }
+
     /// The folders above a path, outermost first, without the root.
     static func parents(of path: String) -> [String] {
         var parents: [String] = []
