@@ -7,7 +7,7 @@ LIBRARIES := liblzma-dev libzstd-dev libdeflate-dev libsqlite3-dev pkg-config
 CHECKERS := skopeo umoci wrk busybox-static openssl
 PEERS := docker.io podman mmdebstrap hyperfine
 
-.PHONY: demo setup setup-peers build test check format bench clean
+.PHONY: demo setup setup-peers build simulate test check format bench clean
 
 demo: setup build
 	$(SUDO) .build/release/kiln demo --examples examples
@@ -25,6 +25,12 @@ setup-peers: setup
 build: setup
 	swift build --configuration release --static-swift-stdlib --product kiln
 
+# Rollouts against a simulated world; a seed that breaks a law is printed with a script that replays it.
+SEEDS ?= 100000
+simulate:
+	swift build --configuration release --static-swift-stdlib --product simulate
+	.build/release/simulate --seeds $(SEEDS)
+
 check:
 	swift format lint --strict --recursive Package.swift Sources Tests
 	swift build --build-tests --explicit-target-dependency-import-check error
@@ -36,6 +42,8 @@ format:
 	swift format --in-place --recursive Package.swift Sources Tests
 
 bench: setup-peers build
+	swift build --configuration release --static-swift-stdlib --product simulate
+	swift build --configuration release --static-swift-stdlib --product PlanBenchmark
 	$(SUDO) Benchmarks/run
 
 clean:

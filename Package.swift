@@ -73,6 +73,7 @@ let package = Package(
         library("Execution", ["Model", "Planning", "Trust", "Ports", logging]),
         library("HostPlatform", ["Model", "Ports", "CLinux", logging]),
         library("Storage", ["Model", "Ports", "Trust", grdb]),
+        library("GateClient", ["Model", "Ports", asyncHTTPClient, nio, nioHTTP1, nioPosix]),
 
         library(
             "WebServer",
@@ -88,12 +89,15 @@ let package = Package(
             name: "kiln",
             dependencies: [
                 "Model", "Ports", "Trust", "SpecFile", "Baking", "Execution", "HostPlatform", "Storage",
-                "WebServer",
-                "CommandLineTool", lifecycle, logging, product("UnixSignals", "swift-service-lifecycle"),
+                "GateClient", "WebServer", "CommandLineTool", lifecycle, logging,
+                product("UnixSignals", "swift-service-lifecycle"),
             ], swiftSettings: settings),
 
         .target(
             name: "TestKit", dependencies: ["Model", "Ports"], path: "Tests/TestKit", swiftSettings: settings),
+        .executableTarget(
+            name: "testserver", path: "Tests/TestServer", cSettings: [.define("_GNU_SOURCE")],
+            linkerSettings: [.linkedLibrary("pthread")]),
         tests("ModelTests", ["Model"]),
         tests("SpecFileTests", ["Model", "SpecFile"]),
         tests("PlanningTests", ["Model", "Ports", "Planning", "TestKit"]),
@@ -102,6 +106,17 @@ let package = Package(
         tests("HostPlatformTests", ["Model", "Ports", "HostPlatform", "CLinux", logging]),
         tests("StorageTests", ["Model", "Ports", "Storage"]),
         tests("ExecutionTests", ["Model", "Ports", "Planning", "Execution", "Storage", logging]),
-        tests("Integration", ["Model", "WireAPI"]),
+        tests("WireAPITests", ["Model", "WireAPI"]),
+        tests("CommandLineToolTests", ["Model", "WireAPI", "CommandLineTool"]),
+        tests("GateClientTests", ["Model", "Ports", "GateClient", nio, nioHTTP1, nioPosix]),
+        tests(
+            "Integration",
+            [
+                "Model", "WireAPI", "Ports", "Baking", "Execution", "HostPlatform", "Storage", "testserver",
+                logging,
+            ]),
+        .executableTarget(
+            name: "PlanBenchmark", dependencies: ["Model", "Planning"], path: "Benchmarks/Plan",
+            swiftSettings: settings),
     ]
 )

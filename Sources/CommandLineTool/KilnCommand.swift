@@ -24,9 +24,8 @@ package struct KilnCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Services",
                 subcommands: [
-                    Deploy.self, PlanVerb.self, Status.self, History.self, Rollback.self, Scale.self,
-                    Retire.self,
-                    Logs.self,
+                    Deploy.self, PlanVerb.self, RolloutVerb.self, Status.self, History.self, Rollback.self,
+                    Scale.self, Retire.self, Logs.self,
                 ]),
             CommandGroup(name: "Hosts", subcommands: [Serve.self, Doctor.self, Demo.self, Schema.self]),
         ])

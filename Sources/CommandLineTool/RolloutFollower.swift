@@ -18,10 +18,10 @@ struct RolloutFollower {
         var reader = EventReader(client: client, key: key, after: answer.eventsAfter)
         while true {
             try Task.checkCancellation()
-            tell(try await reader.read(wait: RolloutFollower.wait))
+            tell(try await reader.read(wait: RolloutFollower.wait), of: rollout)
             let status: ServiceStatus = try await client.get(WirePath.service(key))
             if status.rollout?.number == rollout.number { continue }
-            tell(try await reader.read(wait: "0s"))
+            tell(try await reader.read(wait: "0s"), of: rollout)
             guard let ended = status.lastRollout, ended.number == rollout.number else {
                 throw Failure(
                     .conflict, "rollout \(rollout.number) of \(key) was superseded",
@@ -31,9 +31,32 @@ struct RolloutFollower {
         }
     }
 
-    private func tell(_ events: [Event]) {
+    /// Waits until the release's turn has come; then it can be followed.
+    func awaitTurn(_ queued: QueuedRollout, after number: Int) async throws -> RolloutAnswer {
+        var reader = EventReader(client: client, key: key, after: number)
+        while true {
+            try Task.checkCancellation()
+            let status: ServiceStatus = try await client.get(WirePath.service(key))
+            let mine = [status.rollout, status.lastRollout].compactMap(\.self).first { $0.to == queued.to }
+            if let mine {
+                _ = try await reader.read(wait: "0s")
+                let began = reader.all.last { $0.note.kind == .rolloutBegan && $0.note.release == queued.to }
+                return RolloutAnswer(rollout: mine, eventsAfter: began.map { $0.number - 1 } ?? reader.after)
+            }
+            guard status.queued?.contains(queued) == true else {
+                throw Failure(
+                    .conflict, "\(queued.to) no longer waits: another deploy took its place",
+                    suggestion: "`kiln status` shows what runs now")
+            }
+            _ = try await reader.read(wait: RolloutFollower.wait)
+        }
+    }
+
+    /// What comes after a rollout's end is not its story, but that of one that waited for it.
+    private func tell(_ events: [Event], of rollout: Rollout) {
         guard !isQuiet else { return }
-        for line in events.compactMap(\.note.line) { Screen.tell(line) }
+        let events = events.filter { ($0.rollout ?? 0) <= rollout.number }
+        for line in events.compactMap({ $0.note.line(in: key) }) { Screen.tell(line) }
     }
 
     /// Throws what went wrong, with what the failed instances last said.
@@ -41,11 +64,10 @@ struct RolloutFollower {
         let reason: String
         switch rollout.outcome {
         case .succeeded, nil: return
-        case .superseded:
-            throw Failure(.conflict, "\(rollout.to) was superseded by another rollout")
+        case .superseded: return try rollout.requireSuccess(of: key)
         case .rolledBack(let why):
             reason = rollout.from.map { "\(rollout.to) was rolled back, \($0) serves: \(why)" } ?? why
-        case .failed(let why): reason = "\(rollout.to) failed: \(why)"
+        case .failed: reason = rollout.outcomeText
         }
         let log = events.last { $0.note.details["log"] != nil }
         let lines = log.map { "\nthe last lines of \($0.note.instance?.text ?? "the instance"):\n" }
@@ -59,20 +81,27 @@ struct RolloutFollower {
 
 extension Note {
     /// The line that a person sees; nil for what only the history needs.
-    var line: String? {
+    func line(in key: ServiceKey) -> String? {
         switch kind {
-        case .releaseCreated, .rolloutBegan, .allHealthy, .scaled, .retiring, .retired:
+        case .releaseCreated, .rolloutBegan, .allHealthy, .scaled, .retiring, .retired, .stageBegan,
+            .gateOpened, .analysis, .promoted, .resumed, .queued:
+            // The numbers of a comparison are for `kiln rollout status` and for programs.
             return "  " + message
         case .launched, .instanceHealthy:
             let time = (details["milliseconds"] ?? details["afterMilliseconds"]).map { " (\($0) ms)" } ?? ""
             return "  " + message + Screen.coloured(time, .faint)
-        case .switched: return "  " + Screen.coloured(message, .green)
+        case .switched, .gatePassed: return "  " + Screen.coloured(message, .green)
+        case .paused:
+            let hint = message.contains("kiln rollout") ? "" : "; \(Hint.resume(key))"
+            return "  " + Screen.coloured(message + hint, .yellow)
         case .routed:
             return details["serving"]?.isEmpty == false
                 ? "  \(message) (\(details["milliseconds"]!) ms)" : nil
-        case .removed: return details["reason"] == "exited" ? nil : "  " + Screen.coloured(message, .faint)
+        case .removed:
+            return details["reason"] == "exited" ? nil : "  " + Screen.coloured(message, .faint)
         case .instanceFailed, .launchFailed, .stepFailed, .backingOff, .returning:
             return "  " + Screen.coloured(message, .yellow)
+        case .gateFailed: return "  " + Screen.coloured(message, .red)
         case .rolloutEnded:
             return "  " + Screen.coloured(message, details["outcome"] == "succeeded" ? .green : .red)
         }

@@ -40,6 +40,12 @@ enum Screen {
         }
     }
 
+    /// Whether what was answered can be drawn over.
+    static let canRedraw = isatty(1) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+
+    /// Writes as it is, to standard output.
+    static func draw(_ text: String) { write(text, to: 1) }
+
     private static let movingLine = Mutex(false)
 
     /// A line that the next one replaces; nothing where no person looks.
@@ -65,6 +71,22 @@ enum Screen {
         }
     }
 
+    private static let width = 100
+
+    /// Items with commas between them, on as many lines as they need.
+    static func filled(_ items: [String], indent: String) -> [String] {
+        var lines: [String] = []
+        for item in items {
+            if let last = lines.last, last.count + item.count + 2 <= width {
+                lines[lines.count - 1] = "\(last), \(item)"
+            } else {
+                if !lines.isEmpty { lines[lines.count - 1] += "," }
+                lines.append(indent + item)
+            }
+        }
+        return lines
+    }
+
     /// Columns wide enough for their content, two spaces apart.
     static func table(_ rows: [[String]]) -> String {
         let columns = rows.map(\.count).max() ?? 0
@@ -77,6 +99,18 @@ enum Screen {
                     ? cell : cell + String(repeating: " ", count: widths[column] - cell.count)
             }.joined(separator: "  ")
         }.joined(separator: "\n")
+    }
+}
+
+/// Lines on a terminal that are drawn again in their own place.
+struct ScreenPicture {
+    private var lines = 0
+
+    mutating func draw(_ text: String) {
+        let up = lines > 0 ? "\u{1B}[\(lines)A" : ""
+        // A line that is too long is cut off: one that wraps would be counted as one and take two.
+        Screen.draw("\(up)\r\u{1B}[J\u{1B}[?7l\(text)\n\u{1B}[?7h")
+        lines = text.count(where: \.isNewline) + 1
     }
 }
 

@@ -25,7 +25,10 @@ package actor Controller {
                     .cancelled, "the daemon stopped before the outcome was known; what runs was observed"))
             try await world.store.finish([outcome], for: interrupted.key, at: world.clock.now)
         }
-        for state in try await world.store.services() where state.isAlive {
+        // Of a service that should not run, too, something may be left: what a first release that failed had.
+        var present = Set(try await world.platform.observe().map(\.key))
+        present.formUnion(try await world.router.observe().routes.keys)
+        for state in try await world.store.services() where state.isAlive || present.contains(state.key) {
             try await begin(state)
         }
     }
@@ -100,15 +103,18 @@ package actor Controller {
             seen: Observation(at: world.clock.now))
     }
 
-    /// Makes a release of `content` and begins to roll it out. nil: it is what serves already, and nothing was done.
+    /// Makes a release of `content` and begins to roll it out, or, if `queue`, lets it wait for the rollout under way.
     package func deploy(
-        _ content: Release.Content, as key: ServiceKey, message: String, by operatorName: String, force: Bool
-    ) async throws -> Rollout? {
+        _ content: Release.Content, as key: ServiceKey, message: String, by operatorName: String, force: Bool,
+        queue: Bool
+    ) async throws -> DeployOutcome {
+        let state = await services[key]?.machine.state ?? ServiceState(key: key)
+        try ServiceController.lint(content, state)
         try await world.platform.prepare(content.image)
         let service = try await serviceForDeploy(key)
-        let rollout = try await service.deploy(
-            content, digest: try content.digest(), message: message, by: operatorName, force: force)
-        return rollout
+        return try await service.deploy(
+            content, digest: try content.digest(), message: message, by: operatorName, force: force,
+            queue: queue)
     }
 
     private func serviceForDeploy(_ key: ServiceKey) async throws -> ServiceController {
@@ -131,12 +137,38 @@ package actor Controller {
     }
 
     package func scale(_ key: ServiceKey, to count: Int) async throws {
-        try await running(key).change { state in (nil, try state.scale(to: count), ()) }
+        try await running(key).change { state, _ in (nil, try state.scale(to: count), ()) }
     }
 
     package func retire(_ key: ServiceKey) async throws {
         let now = world.clock.now
-        try await running(key).change { state in (nil, state.beginRetiring(at: now), ()) }
+        try await running(key).change { state, _ in (nil, state.beginRetiring(at: now), ()) }
+    }
+
+    /// Keeps the rollout under way where it is.
+    package func pause(_ key: ServiceKey, by operatorName: String) async throws -> Rollout {
+        try await running(key).control { try $0.pause(at: $1, by: operatorName) }
+    }
+
+    package func resume(_ key: ServiceKey, by operatorName: String) async throws -> Rollout {
+        try await running(key).control { try $0.resume(at: $1, by: operatorName) }
+    }
+
+    /// Gives the new release all traffic next.
+    package func promote(_ key: ServiceKey, by operatorName: String) async throws -> Rollout {
+        try await running(key).control { try $0.promote(at: $1, by: operatorName) }
+    }
+
+    /// Gives the traffic back to the release before.
+    package func abort(_ key: ServiceKey, by operatorName: String) async throws -> Rollout {
+        try await running(key).control { try $0.abort(at: $1, by: operatorName) }
+    }
+
+    /// Says yes to the gate that waits for a person.
+    package func approve(
+        _ key: ServiceKey, gate: String?, by operatorName: String
+    ) async throws -> Rollout {
+        try await running(key).control { try $0.approve(gate, at: $1, by: operatorName) }
     }
 
     /// Retires every service and waits until nothing of them is left.

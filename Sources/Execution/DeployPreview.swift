@@ -21,6 +21,7 @@ package struct DeployPreview: Sendable {
         guard current?.digest != digest || state.rollout != nil else {
             return DeployPreview(from: current?.number, to: current?.number ?? number, changes: [], steps: [])
         }
+        try ServiceController.lint(content, state)
         _ = try state.deploy(release, replacing: current, at: now, by: "")
         releases[number] = release
         let situation = Situation(

@@ -1,60 +1,16 @@
-package import Logging
+internal import Logging
 package import Model
 internal import Planning
-package import Ports
-
-/// What the controllers of all services share.
-package struct World: Sendable {
-    package var platform: any Platform
-    package var router: any TrafficRouter
-    package var store: any StateStore
-    package var clock: any Clock
-    package var logger: Logger
-    /// Bounds the launches under way on this host, over all services.
-    package let launches = Turnstile(width: Bounds.parallelLaunches)
-
-    package init(
-        platform: any Platform, router: any TrafficRouter, store: any StateStore, clock: any Clock,
-        logger: Logger
-    ) {
-        self.platform = platform
-        self.router = router
-        self.store = store
-        self.clock = clock
-        self.logger = logger
-    }
-}
-
-/// The bounds of what the control loop does and keeps.
-package enum Bounds {
-    package static let parallelLaunches = 8
-    /// How long a route that was just applied may take to be seen before it is applied again.
-    static let routeSettles = Span.seconds(1)
-    /// The pause after an act that failed, so that a lasting fault does not become a busy loop.
-    static let pauseAfterFault = Span.seconds(1)
-    /// Log lines kept with the record of a failed instance.
-    static let logLinesKept = 20
-    /// How often to look whether everything is retired: five minutes in all.
-    static let looksUntilRetired = 3000
-    /// How often an instance that never passed is probed, where its interval is longer.
-    static let firstProbes = Span.milliseconds(200)
-}
+internal import Ports
 
 /// Keeps one service as intended: observe, plan, write the intent, act, write the outcome, and look again.
 /// Recovery after a crash is the same loop.
 package actor ServiceController {
     package let key: ServiceKey
     let world: World
-    private(set) var state: ServiceState
-    private(set) var releases: [ReleaseNumber: Release]
-    private var launching: [InstanceID: ReleaseNumber] = [:]
-    private var removing: Set<InstanceID> = []
-    private var launchFailures: [LaunchFailure] = []
-    private var routeFailure: String?
-    private var lastRoute: (route: Route, at: Instant)?
+    private(set) var machine: ServiceMachine
     private var probes: [InstanceID: ProbeCounter] = [:]
     private var isGone = false
-    private let lookingSince: Instant
     /// Makes every change of intent one at a time: read, decide, store.
     private let intent = Turnstile(width: 1)
     private nonisolated let wake = Signal()
@@ -66,11 +22,9 @@ package actor ServiceController {
         rolloutEnded: @escaping @Sendable () async -> Void
     ) {
         key = state.key
-        self.state = state
+        machine = ServiceMachine(state, releases: releases, lookingSince: world.clock.now)
         self.world = world
-        lookingSince = world.clock.now
         self.rolloutEnded = rolloutEnded
-        self.releases = Dictionary(uniqueKeysWithValues: releases.map { ($0.number, $0) })
     }
 
     /// Something changed: look now.
@@ -122,18 +76,10 @@ package actor ServiceController {
         var lookAgainAt: Instant
     }
 
-    /// The launches and removals under way. Taken before a look: one that ends meanwhile still counts as under way,
-    /// so that a fresh instance is never mistaken for a half-made one.
-    private struct UnderWay: Sendable {
-        var launching: [InstanceID: ReleaseNumber]
-        var removing: Set<InstanceID>
-    }
-
     private func round() async throws -> Round {
-        let underWay = UnderWay(launching: launching, removing: removing)
-        let seen = try await observe(underWay)
-        let begin = world.clock.now
-        let (plan, journaled) = try await intent.through { try await decide(seen, underWay) }
+        let underWay = machine.underWay
+        let seen = try await observe()
+        let (plan, begin, journaled) = try await intent.through { try await decide(seen, underWay) }
         isGone = plan.isGone
         var lookAgainAt = plan.lookAgainAt ?? begin + Limits.settledLook
         var background: [JournaledStep] = []
@@ -145,11 +91,7 @@ package actor ServiceController {
                 }
             case .removeRoute(let key):
                 await report(entry, nil) { try await self.world.router.remove(key) }
-            case .launch(let id, let release):
-                launching[id] = release
-                background.append(entry)
-            case .remove(let id, _, _):
-                removing.insert(id)
+            case .launch, .runTask, .remove, .check:
                 background.append(entry)
             }
         }
@@ -162,10 +104,6 @@ package actor ServiceController {
 
     /// What runs now of this service.
     func observe() async throws -> Observation {
-        try await observe(UnderWay(launching: launching, removing: removing))
-    }
-
-    private func observe(_ underWay: UnderWay) async throws -> Observation {
         let instances = try await world.platform.observe().filter { $0.key == key }
         let router = try await world.router.observe()
         var seen = Observation(at: world.clock.now, router: router)
@@ -175,36 +113,36 @@ package actor ServiceController {
             }
             seen.instances[instance.id] = instance
         }
-        // A launch under way may have left nothing to see yet; it counts all the same.
-        for (id, release) in underWay.launching where seen.instances[id] == nil {
-            seen.instances[id] = ObservedInstance(
-                id: id, key: key, release: release, phase: .launching, address: "", startedAt: seen.at)
-        }
         return seen
     }
 
     /// Plans, and writes the intent down before anything acts on it.
-    private func decide(_ seen: Observation, _ underWay: UnderWay) async throws -> (Plan, [JournaledStep]) {
-        let situation = Situation(
-            state: state, releases: releases, seen: seen, launching: Set(underWay.launching.keys),
-            removing: underWay.removing, launchFailures: launchFailures, routeFailure: routeFailure,
-            lookingSince: lookingSince, now: world.clock.now)
-        var plan = Planner.plan(situation)
-        plan.steps.removeAll { isSettling($0, at: situation.now) }
-        guard plan.state != state || !plan.steps.isEmpty || !plan.notes.isEmpty else { return (plan, []) }
-        plan.state.generation += 1
-        let numbers = try await world.store.commit(
-            plan.state, adding: nil, intents: plan.steps, notes: plan.notes, at: situation.now)
-        state = plan.state
-        let known = Set(situation.launchFailures)
-        launchFailures.removeAll { known.contains($0) }
+    private func decide(
+        _ seen: Observation, _ underWay: ServiceMachine.UnderWay
+    ) async throws -> (Plan, Instant, [JournaledStep]) {
+        let decision = machine.decide(seen, underWay, at: world.clock.now)
+        let plan = decision.plan
+        guard decision.isNews else { return (plan, decision.at, []) }
+        let numbers = try await commit(
+            plan.state, adding: nil, intents: plan.steps, notes: plan.notes, at: decision.at)
+        machine.adopt(decision)
         for note in plan.notes { log(note) }
-        return (plan, zip(numbers, plan.steps).map { JournaledStep(number: $0, step: $1) })
+        return (plan, decision.at, zip(numbers, plan.steps).map { JournaledStep(number: $0, step: $1) })
     }
 
-    private func isSettling(_ step: Step, at now: Instant) -> Bool {
-        guard case .route(let route) = step, let lastRoute else { return false }
-        return lastRoute.route == route && now - lastRoute.at < Bounds.routeSettles
+    /// Stores a new intent. After a conflict, the next decision begins from what is stored.
+    private func commit(
+        _ state: ServiceState, adding release: Release?, intents: [Step], notes: [Note], at now: Instant
+    ) async throws -> [Int] {
+        do {
+            return try await world.store.commit(
+                state, adding: release, intents: intents, notes: notes, at: now)
+        } catch let failure as Failure where failure.code == .conflict {
+            if let stored = try await world.store.service(key) {
+                machine.reread(stored, try await world.store.releases(of: key))
+            }
+            throw failure
+        }
     }
 
     // MARK: Acts
@@ -212,11 +150,9 @@ package actor ServiceController {
     private func apply(_ route: Route, _ number: Int, decidedAt begin: Instant) async -> Bool {
         do {
             try await world.router.apply(route)
-            lastRoute = (route, world.clock.now)
-            routeFailure = nil
+            machine.routed(route, at: world.clock.now)
             let milliseconds = (world.clock.now - begin).milliseconds
-            let serving = route.servers.filter { if case .serving = $0.state { true } else { false } }.map(
-                \.id.text)
+            let serving = route.servers.filter(\.state.isServing).map(\.id.text)
             await finish(
                 number,
                 note: Note(
@@ -227,9 +163,8 @@ package actor ServiceController {
                     details: ["milliseconds": "\(milliseconds)", "serving": serving.joined(separator: " ")]))
             return true
         } catch {
-            lastRoute = nil
             let failure = Failure.list(error)[0]
-            routeFailure = failure.message
+            machine.routeRefused(failure.message)
             await finish(number, failure: failure, note: Note(.stepFailed, failure.description))
             return false
         }
@@ -237,22 +172,27 @@ package actor ServiceController {
 
     private func carryOut(_ entry: JournaledStep) async {
         switch entry.step {
-        case .launch(let id, let release): await launch(id, release, entry)
+        case .launch(let id, let release): await launch(id, release, task: nil, entry)
+        case .runTask(let id, let release, let command): await launch(id, release, task: command, entry)
+        case .check(let check): await ask(check, entry)
         case .remove(let id, let reason, let grace): await remove(id, reason, grace, entry)
         case .route, .removeRoute: break
         }
         wake.signal()
     }
 
-    private func launch(_ id: InstanceID, _ number: ReleaseNumber, _ entry: JournaledStep) async {
-        defer { launching[id] = nil }
-        guard let release = releases[number] else { return }
+    private func launch(
+        _ id: InstanceID, _ number: ReleaseNumber, task: [String]?, _ entry: JournaledStep
+    ) async {
         let world = world
         do {
+            guard let release = machine.releases[number] else {
+                throw Failure(.notFound, "\(number) is not known any more")
+            }
             let milliseconds = try await world.launches.through {
                 try await world.platform.prepare(release.content.image)
                 let begin = world.clock.now
-                try await world.platform.launch(LaunchOrder(id: id, release: release))
+                try await world.platform.launch(LaunchOrder(id: id, release: release, task: task))
                 return (world.clock.now - begin).milliseconds
             }
             await finish(
@@ -260,23 +200,30 @@ package actor ServiceController {
                 note: Note(
                     .launched, "\(id) runs", instance: id, release: number,
                     details: ["milliseconds": "\(milliseconds)"]))
+            machine.launched(id)
         } catch {
             let failure = Failure.list(error)[0]
             let log = await logTail(id)
             try? await world.platform.remove(id, grace: .zero)
-            launchFailures.append(LaunchFailure(id: id, release: number, reason: failure.message))
             await finish(
                 entry.number, failure: failure,
                 note: Note(
                     .launchFailed, "\(id) could not be launched: \(failure)", instance: id, release: number,
                     details: log))
+            machine.launchFailed(id, failure.message)
         }
+    }
+
+    private func ask(_ check: GateCheck, _ entry: JournaledStep) async {
+        let answer = await world.gates.ask(check)
+        await finish(entry.number, note: nil)
+        machine.answered(check, answer, at: world.clock.now)
     }
 
     private func remove(
         _ id: InstanceID, _ reason: RemovalReason, _ grace: Span, _ entry: JournaledStep
     ) async {
-        let log = reason.isFailure ? await logTail(id) : [:]
+        let log = reason.isFailure || reason == .taskEnded ? await logTail(id) : [:]
         probes[id] = nil
         let note = Note(
             .removed, "\(id) is removed: \(reason.rawValue)", instance: id,
@@ -284,7 +231,7 @@ package actor ServiceController {
         if await !report(entry, note, { try await self.world.platform.remove(id, grace: grace) }) {
             try? await world.clock.sleep(for: Bounds.pauseAfterFault)
         }
-        removing.remove(id)
+        machine.removed(id)
     }
 
     private func logTail(_ id: InstanceID) async -> [String: String] {
@@ -328,8 +275,8 @@ package actor ServiceController {
 
     /// The command that probes an instance from inside, where its release has one.
     private func probedCommand(_ instance: ObservedInstance) -> [String]? {
-        guard instance.phase == .running, !removing.contains(instance.id),
-            case .command(let command) = releases[instance.release]?.content.run.health.kind
+        guard instance.phase == .running, !instance.isTask, !machine.removing.contains(instance.id),
+            case .command(let command) = machine.releases[instance.release]?.content.run.health.kind
         else { return nil }
         return command
     }
@@ -337,7 +284,7 @@ package actor ServiceController {
     private func probe(_ instance: ObservedInstance) async {
         let id = instance.id
         guard let command = probedCommand(instance),
-            let check = releases[instance.release]?.content.run.health
+            let check = machine.releases[instance.release]?.content.run.health
         else { return }
         while let before = probes[id]?.health, !Task.isCancelled {
             let status = try? await world.platform.execute(command, in: id, timeout: check.timeout)
@@ -353,21 +300,18 @@ package actor ServiceController {
 
     /// Changes the intent by a rule, stores it together with what it introduces, and looks at once.
     func change<Result: Sendable>(
-        _ rule: (inout ServiceState) throws -> (release: Release?, notes: [Note], result: Result)
+        _ rule: (inout ServiceState, [ReleaseNumber: Release]) throws -> (
+            release: Release?, notes: [Note], result: Result
+        )
     ) async throws -> Result {
         let result = try await intent.through {
-            var next = state
-            let change = try rule(&next)
-            next.generation += 1
-            let now = world.clock.now
-            _ = try await world.store.commit(
-                next, adding: change.release, intents: [], notes: change.notes, at: now)
-            state = next
-            if let release = change.release { releases[release.number] = release }
+            let change = try machine.changed(rule)
+            _ = try await commit(
+                change.state, adding: change.release, intents: [], notes: change.notes, at: world.clock.now)
+            machine.adopt(change)
             for note in change.notes { log(note) }
             return change.result
         }
-        routeFailure = nil
         wake.signal()
         return result
     }

@@ -15,23 +15,34 @@ package struct ServiceSnapshot: Sendable {
     }
 }
 
+/// What came of a deploy.
+package enum DeployOutcome: Sendable {
+    /// It is what serves already.
+    case unchanged
+    case began(Rollout)
+    /// `behind`: how many rollouts end first, the one under way included.
+    case queued(QueuedRollout, behind: Int)
+}
+
 extension ServiceController {
     func snapshot() async throws -> ServiceSnapshot {
         let seen = try await observe()
-        return ServiceSnapshot(state: state, releases: releases, seen: seen)
+        return ServiceSnapshot(state: machine.state, releases: machine.releases, seen: seen)
     }
 
     var imagesInUse: Set<Digest> {
-        Set(state.releasesInUse.compactMap { releases[$0]?.content.image })
+        Set(machine.state.releasesInUse.compactMap { machine.releases[$0]?.content.image })
     }
 
     func deploy(
-        _ content: Release.Content, digest: Digest, message: String, by operatorName: String, force: Bool
-    ) async throws -> Rollout? {
-        let (now, key, known) = (world.clock.now, key, releases)
-        return try await change { state in
+        _ content: Release.Content, digest: Digest, message: String, by operatorName: String, force: Bool,
+        queue: Bool
+    ) async throws -> DeployOutcome {
+        let (now, key) = (world.clock.now, key)
+        return try await change { state, known in
             let current = state.current.flatMap { known[$0] }
-            if !force, state.rollout == nil, current?.digest == digest { return (nil, [], nil) }
+            if !force, state.rollout == nil, current?.digest == digest { return (nil, [], .unchanged) }
+            try ServiceController.lint(content, state)
             let release = Release(
                 key: key, number: state.nextRelease(), content: content, digest: digest, createdAt: now,
                 by: operatorName, message: message)
@@ -39,16 +50,41 @@ extension ServiceController {
                 .releaseCreated, "\(release.number) is image sha256:\(content.image.short)",
                 release: release.number,
                 details: ["by": operatorName, "message": message, "digest": digest.description])
-            let begun = try state.deploy(release, replacing: current, at: now, by: operatorName)
-            return (release, [created] + begun, state.rollout)
+            let begun = try state.deploy(
+                release, replacing: current, isQueued: queue, at: now, by: operatorName)
+            let outcome: DeployOutcome =
+                if let rollout = state.rollout, rollout.to == release.number {
+                    .began(rollout)
+                } else {
+                    .queued(state.queued.last!, behind: state.queued.count)
+                }
+            return (release, [created] + begun, outcome)
         }
     }
 
+    /// Refuses a rollout that could not come to its end, before anything moves.
+    static func lint(_ content: Release.Content, _ state: ServiceState) throws {
+        let size = state.replicas ?? content.run.replicas
+        let problems = RolloutLint.problems(content, size: size)
+        if !problems.isEmpty { throw Failures(problems) }
+    }
+
     func rollBack(to release: ReleaseNumber?, by operatorName: String) async throws -> Rollout {
-        let (now, known) = (world.clock.now, Set(releases.keys))
-        return try await change { state in
+        let now = world.clock.now
+        return try await change { state, known in
             let notes = try state.rollBack(to: release, known: known, at: now, by: operatorName)
             return (nil, notes, state.rollout!)
+        }
+    }
+
+    /// Says something to the rollout under way.
+    func control(
+        _ rule: (inout ServiceState, Instant) throws -> [Note]
+    ) async throws -> Rollout {
+        let now = world.clock.now
+        return try await change { state, _ in
+            let notes = try rule(&state, now)
+            return (nil, notes, (state.rollout ?? state.lastRollout)!)
         }
     }
 }

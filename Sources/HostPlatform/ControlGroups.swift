@@ -7,6 +7,14 @@ struct ControlGroups: Sendable {
     let legacy: [String]
     /// Mount points of version 2.
     let unified: [String]
+    /// Where processor time is counted, if it is in version 1.
+    private let accounting: String?
+
+    private init(legacy: [String], unified: [String]) {
+        self.legacy = legacy
+        self.unified = unified
+        accounting = legacy.first { Files.exists($0 + "/cpuacct.usage") }
+    }
 
     static func detect() -> ControlGroups {
         var legacy: [String] = []
@@ -61,6 +69,20 @@ struct ControlGroups: Sendable {
             return nil
         }
         return Int(text.filter(\.isNumber))
+    }
+
+    /// Microseconds that the processes of a group have used, those that ended included; nil where nobody counts. Reads
+    /// one small file.
+    func processorTime(of group: String) -> Int? {
+        if let accounting {
+            return Files.text("\(accounting)/\(group)/cpuacct.usage", limit: 64).flatMap {
+                Int($0.prefix { $0.isNumber })
+            }.map { $0 / 1000 }
+        }
+        guard let folder = unified.first, let text = Files.text("\(folder)/\(group)/cpu.stat", limit: 4096),
+            let row = text.split(separator: "\n").first(where: { $0.hasPrefix("usage_usec ") })
+        else { return nil }
+        return Int(row.dropFirst(11))
     }
 
     /// The folders of a group that exist.

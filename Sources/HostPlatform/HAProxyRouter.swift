@@ -1,4 +1,3 @@
-internal import FoundationEssentials
 internal import Glibc
 package import Model
 internal import Ports
@@ -8,114 +7,124 @@ internal import Synchronization
 ///
 /// A service is a frontend, where it listens, and one backend with all its instances as servers, whatever their
 /// release: so weights shift traffic at once and without a reload, and a request that cannot reach one instance goes
-/// to another. Only listeners, and the kind of a backend's checks, need a reload. The routes are kept in
-/// ROOT/proxy/routes.json, and the file for the next start is rendered before every change.
+/// to another. Only listeners, the header of a match, and the kind of a backend's checks need a reload. The routes are
+/// kept in ROOT/proxy/routes.json, and the file for the next start is rendered before every change.
 package final class HAProxyRouter: TrafficRouter {
-    private let root: HostRoot
-    private let process: ProxyProcess
-    private let state: Mutex<State>
+    let root: HostRoot
+    let process: ProxyProcess
+    let state: Mutex<RouterState>
+    /// Servers that left their route, and the time when they did: they are deleted when their requests are gone.
+    let leaving = Mutex<[String: Int]>([:])
+    let latencies = Mutex(ProxyLatencies())
+    /// The instances that the file for the next start has; nil: unknown.
+    private let written = Mutex<Set<InstanceID>?>(nil)
     private let turns = KeyedLock<Bool>()
-
-    /// What outlives this process, and what is known on top.
-    private struct State: Codable, Sendable {
-        var routes: [ServiceKey: Route] = [:]
-        var forms: [ServiceKey: ProbeForm] = [:]
-        /// Passed its check when last seen.
-        var healthy: Set<InstanceID> = []
-        /// Passed its check once.
-        var proven: Set<InstanceID> = []
-        /// The file without servers that the running proxy was given.
-        var structure = ""
-        /// Counters of workers that were replaced.
-        var counted: [ServiceKey: TrafficCounts] = [:]
-        var mayHaveOldWorkers = true
-    }
 
     /// Takes over the proxy of a root, which may be running. `watch` tells when it ends.
     package init(root: HostRoot, watch: ProcessWatch) {
         self.root = root
         process = ProxyProcess(root: root, watch: watch)
-        let stored = Files.read(root.proxy + "/routes.json", limit: 64 << 20).flatMap {
-            try? JSONDecoder().decode(State.self, from: Data($0))
-        }
-        state = Mutex(stored ?? State())
+        state = Mutex(RouterState.read(root) ?? RouterState())
         process.attach()
     }
 
     // MARK: Looking
 
     package func observe() async throws -> ObservedRouter {
-        try await Blocking.run { [self] in
-            guard let seen = try? statistics() else { return ObservedRouter(isRunning: false) }
+        let (observed, needsUpkeep) = try await Blocking.run { [self] in
+            guard let seen = try? statistics() else { return (ObservedRouter(isRunning: false), false) }
+            state.withLock { $0.learn(seen) }
             let old = oldSessions()
-            return state.withLock { state in
-                HAProxyRouter.learn(seen, into: &state)
-                return ObservedRouter(isRunning: true, routes: HAProxyRouter.routes(seen, state, old))
-            }
+            readLatencies(seen)
+            return (
+                ObservedRouter(isRunning: true, routes: try routes(seen, old)),
+                isUnwritten || !leftovers(seen).isEmpty
+            )
         }
+        // Whoever changes a route at this moment does the same at its end.
+        if needsUpkeep {
+            _ = try await turns.lockedIfFree(true) { try await Blocking.run { [self] in try? upkeep() } }
+        }
+        return observed
     }
 
-    private func statistics() throws -> ProxyStatistics {
-        try ProxyStatistics(
-            statistics: process.socket.ask("show stat"), servers: process.socket.ask("show servers state"))
+    func statistics() throws -> ProxyStatistics {
+        try ProxyStatistics(process.socket.ask(ProxyStatistics.question))
     }
 
     /// Requests that workers from before a reload still carry.
     private func oldSessions() -> [InstanceID: Int] {
         guard state.withLock({ $0.mayHaveOldWorkers }) else { return [:] }
         let workers = process.oldWorkers
-        if workers.isEmpty { state.withLock { $0.mayHaveOldWorkers = false } }
         var sessions: [InstanceID: Int] = [:]
         for worker in workers {
-            for service in (process.statistics(ofOldWorker: worker)?.services ?? [:]).values {
+            guard let seen = process.statistics(ofOldWorker: worker) else { continue }
+            state.withLock { $0.counts.learn(seen, of: String(worker)) }
+            for service in seen.services.values {
                 for (id, server) in service.servers { sessions[id, default: 0] += server.sessions }
             }
+        }
+        state.withLock { state in
+            state.counts.settle(living: Set(workers.map(String.init) + [state.worker]))
+            if workers.isEmpty { state.mayHaveOldWorkers = false }
         }
         return sessions
     }
 
-    private static func learn(_ seen: ProxyStatistics, into state: inout State) {
-        for service in seen.services.values {
-            for (id, server) in service.servers {
-                if server.isUp, server.isChecked {
-                    state.healthy.insert(id)
-                    state.proven.insert(id)
-                } else if !server.isUp {
-                    state.healthy.remove(id)
-                }
-            }
+    private func readLatencies(_ seen: ProxyStatistics) {
+        let now = Monotonic.now
+        for key in latencies.withLock({ $0.due(seen, at: now) }) {
+            guard let text = try? process.socket.ask("show table \(ProxyName.backend(key))") else { return }
+            latencies.withLock { $0.learn(text, of: key, seen, at: now) }
         }
     }
 
-    private static func routes(
-        _ seen: ProxyStatistics, _ state: State, _ old: [InstanceID: Int]
-    ) -> [ServiceKey: ObservedRoute] {
+    private func routes(
+        _ seen: ProxyStatistics, _ old: [InstanceID: Int]
+    ) throws -> [ServiceKey: ObservedRoute] {
+        let state = state.withLock { $0 }
+        let latencies = latencies.withLock { $0 }
+        let matches = state.routes.compactMapValues { ProxyMatch($0) }
+        let map = matches.isEmpty ? "" : try process.socket.ask("show map \(configuration(state).matchMap)")
         var routes: [ServiceKey: ObservedRoute] = [:]
         for (key, service) in seen.services {
-            let before = state.counted[key] ?? TrafficCounts()
+            let intended = state.routes[key]
             var route = ObservedRoute(
-                listener: service.hasFrontend ? state.routes[key]?.listener : nil,
-                counts: TrafficCounts(
-                    requests: before.requests + service.requests, failed: before.failed + service.failed))
+                listener: service.hasFrontend ? intended?.listener : nil,
+                match: matches[key]?.observed(in: map), counts: state.counts.total(of: key))
             for (id, server) in service.servers {
+                let wanted = intended?.servers.first { $0.id == id }
+                // It has left the route, and only finishes what it has.
+                if intended != nil, wanted == nil { continue }
                 let isProven = state.proven.contains(id)
                 let health: Health = !isProven ? .unproven : server.isUp ? .healthy : .failing
+                let latency = latencies[key, id]
                 route.servers[id] = ObservedServer(
-                    state: server.isDraining
-                        ? .draining : server.weight > 0 ? .serving(weight: server.weight) : .warm,
-                    health: health, sessions: server.sessions + (old[id] ?? 0), lastCheck: server.checkText)
+                    state: HAProxyRouter.state(server, wanted: wanted?.state), health: health,
+                    sessions: server.sessions + (old[id] ?? 0), lastCheck: server.checkText,
+                    counts: RequestCounts(
+                        requests: server.requests, errors: server.errors,
+                        // Of a server of the same name before this one, where it tells of more than was asked.
+                        latency: latency.total <= server.requests ? latency : LatencyHistogram()))
             }
             routes[key] = route
         }
         return routes
     }
 
+    /// The file cannot say that a server drains: after a restart it has no weight, which is the same.
+    private static func state(
+        _ server: ProxyStatistics.Server, wanted: RouteServer.State?
+    ) -> RouteServer.State {
+        if server.isDraining || server.weight == 0 && wanted == .draining { return .draining }
+        return server.weight > 0 ? .serving(weight: server.weight) : .warm
+    }
+
     // MARK: Changing
 
     package func apply(_ route: Route) async throws {
         try await turns.locked(true) {
-            try await Blocking.run { [self] in try change(route.key) { try HAProxyRouter.add(route, to: &$0) }
-            }
+            try await Blocking.run { [self] in try change(route.key) { try $0.add(route) } }
         }
     }
 
@@ -125,47 +134,28 @@ package final class HAProxyRouter: TrafficRouter {
                 let isKnown = state.withLock { $0.routes[key] != nil }
                 // A route that failed half-way may be in the proxy alone.
                 guard isKnown || (try? statistics())?.services[key] != nil else { return }
-                try change(key) { state in
-                    state.routes[key] = nil
-                    state.forms[key] = nil
-                    state.counted[key] = nil
-                }
+                try change(key) { $0.remove(key) }
+                state.withLock { $0.counts.forget(key) }
             }
         }
-    }
-
-    private static func add(_ route: Route, to state: inout State) throws {
-        if let listener = route.listener {
-            for (key, other) in state.routes
-            where key != route.key && other.listener?.address == listener.address {
-                throw Failure(
-                    .portInUse, "\(listener.address) is in use by the service \(key)", at: "listen",
-                    suggestion: "listen on another port, or retire \(key) first")
-            }
-        }
-        state.routes[route.key] = route
-        let needed = ProbeForm.needed(for: route.servers, listener: route.listener)
-        if state.forms[route.key]?.serves(needed) != true { state.forms[route.key] = needed }
     }
 
     /// Brings the proxy from what it does to what the changed state says, whatever it does now. On failure, the state
     /// is as before.
-    private func change(_ key: ServiceKey, _ edit: (inout State) throws -> Void) throws {
+    private func change(_ key: ServiceKey, _ edit: (inout RouterState) throws -> Void) throws {
         let seen = try? statistics()
         let before = state.withLock { state in
-            if let seen { HAProxyRouter.learn(seen, into: &state) }
+            if let seen { state.learn(seen) }
             return state
         }
         var after = before
         try edit(&after)
-        let known = Set(after.routes.values.flatMap { $0.servers.map(\.id) })
-        after.healthy.formIntersection(known)
-        after.proven.formIntersection(known)
         if after.routes.isEmpty {
             process.stop()
             try Files.removeTree(root.proxy)
             try Files.makeFolder(root.proxy)
-            state.withLock { $0 = State() }
+            state.withLock { $0 = RouterState() }
+            leaving.withLock { $0 = [:] }
             return
         }
         if seen == nil { process.killRest() }
@@ -177,13 +167,20 @@ package final class HAProxyRouter: TrafficRouter {
             if seen == nil {
                 try process.start(configuration.file)
             } else if needsReload {
-                if let seen { HAProxyRouter.count(seen, into: &after) }
+                // As late as can be: what the old worker counts after it has no more connections is lost.
+                let last = try statistics()
+                state.withLock { $0.learn(last) }
                 try process.reload(configuration.file)
                 after.mayHaveOldWorkers = true
             }
             after.structure = configuration.structure
             // Before the shift, so that whoever starts it anew begins with the shifted state.
-            try keep(after)
+            let changed = after
+            try state.withLock { state in
+                var next = state
+                next.take(changed)
+                try next.keep(root)
+            }
             // A reload forgets what was set by command.
             for route in after.routes.values where needsReload || route.key == key {
                 try reconcile(route, configuration)
@@ -193,15 +190,12 @@ package final class HAProxyRouter: TrafficRouter {
             throw error
         }
         let final = after
-        state.withLock { state in
-            let (healthy, proven) = (state.healthy, state.proven)
-            state = final
-            state.healthy.formUnion(healthy.intersection(known))
-            state.proven.formUnion(proven.intersection(known))
-        }
+        state.withLock { $0.take(final) }
+        // The change is done, whoever does not want to leave yet.
+        try? upkeep()
     }
 
-    private func checkListeners(before: State, after: State, isRunning: Bool) throws {
+    private func checkListeners(before: RouterState, after: RouterState, isRunning: Bool) throws {
         let held = isRunning ? Set(before.routes.values.compactMap { $0.listener?.address }) : []
         for route in after.routes.values {
             guard let address = route.listener?.address, !held.contains(address) else { continue }
@@ -209,122 +203,37 @@ package final class HAProxyRouter: TrafficRouter {
         }
     }
 
-    private func configuration(_ state: State) -> ProxyConfiguration {
-        ProxyConfiguration(root: root, routes: state.routes, forms: state.forms, healthy: state.healthy)
+    func configuration(_ state: RouterState) -> ProxyConfiguration {
+        ProxyConfiguration(
+            root: root, routes: state.routes, forms: state.forms,
+            healthy: state.healthy.intersection(state.known))
     }
 
     private func write(_ configuration: ProxyConfiguration) throws {
         let maps = configuration.maps
         try Files.replace(configuration.pathsMap, with: maps.paths, durably: false)
         try Files.replace(configuration.addressMap, with: maps.addresses, durably: false)
+        try Files.replace(configuration.matchMap, with: maps.matches, durably: false)
         try Files.replace(configuration.file, with: configuration.text, durably: false, mode: 0o600)
+        written.withLock { $0 = configuration.healthy }
     }
 
-    /// Not flushed to the disk: a host that crashed has no instances to route to.
-    private func keep(_ state: State) throws {
-        try Files.replace(
-            root.proxy + "/routes.json", with: Array(JSONEncoder().encode(state)), durably: false)
+    // MARK: Upkeep
+
+    /// Whether the file for the next start lacks servers that passed their check meanwhile, or has some that fail.
+    private var isUnwritten: Bool {
+        let healthy = state.withLock { $0.healthy.intersection($0.known) }
+        return written.withLock { $0 != healthy }
     }
 
-    private static func count(_ seen: ProxyStatistics, into state: inout State) {
-        for (key, service) in seen.services {
-            state.counted[key, default: TrafficCounts()].requests += service.requests
-            state.counted[key, default: TrafficCounts()].failed += service.failed
+    /// What nobody has to wait for: the file for the next start, and the deletion of servers. Called in turn.
+    private func upkeep() throws {
+        let state = state.withLock { $0 }
+        guard !state.routes.isEmpty else { return }
+        if isUnwritten {
+            try write(configuration(state))
+            try state.keep(root)
         }
-    }
-
-    // MARK: Servers, without a reload
-
-    /// Makes the servers of one backend those of a route: adds, shifts in one go, then takes away.
-    private func reconcile(_ route: Route, _ configuration: ProxyConfiguration) throws {
-        let socket = process.socket
-        let backend = ProxyName.backend(route.key)
-        let present = try statistics().services[route.key]?.servers ?? [:]
-        let wanted = Set(route.servers.map(\.id))
-        var additions: [String] = []
-        for server in route.servers where present[server.id] == nil {
-            additions += HAProxyRouter.addition(server, to: backend, configuration)
-        }
-        try run(additions)
-        try run(HAProxyRouter.shift(route, from: present, backend: backend))
-        for id in present.keys where !wanted.contains(id) {
-            try delete("\(backend)/\(id)", id, configuration, socket)
-        }
-    }
-
-    /// A new server begins as down and without weight: its first passed checks make it up.
-    private static func addition(
-        _ server: RouteServer, to backend: String, _ configuration: ProxyConfiguration
-    ) -> [String] {
-        let name = "\(backend)/\(server.id)"
-        var commands = configuration.mapEntries(server).map {
-            "add map \($0.map) \(server.id) \(ProxySocket.word($0.value))"
-        }
-        commands += [
-            "add server \(name) " + ProxyConfiguration.serverOptions(server, weight: 0),
-            // Leaving maintenance makes a server up; it is put down again before it could be given a weight.
-            "set server \(name) state ready", "set server \(name) health down", "enable health \(name)",
-        ]
-        return commands
-    }
-
-    /// First those who take more, then those who take less: in between, nobody is missing.
-    private static func shift(
-        _ route: Route, from present: [InstanceID: ProxyStatistics.Server], backend: String
-    ) -> [String] {
-        var raised: [String] = []
-        var lowered: [String] = []
-        for server in route.servers {
-            let name = "\(backend)/\(server.id)"
-            let was = present[server.id]
-            let weight = server.state.weight
-            if case .draining = server.state {
-                if was?.isDraining != true { lowered.append("set server \(name) state drain") }
-                continue
-            }
-            if was?.weight ?? 0 != weight {
-                let command = "set server \(name) weight \(weight)"
-                if weight > was?.weight ?? 0 { raised.append(command) } else { lowered.append(command) }
-            }
-            if was?.isDraining == true { raised.append("set server \(name) state ready") }
-        }
-        return raised + lowered
-    }
-
-    private func delete(
-        _ name: String, _ id: InstanceID, _ configuration: ProxyConfiguration, _ socket: ProxySocket
-    ) throws {
-        // In maintenance at once, a request that just met a dead server would be held there instead of being given
-        // to another one. Without weight it goes on, within milliseconds.
-        try socket.run(["set server \(name) weight 0"])
-        let begin = Monotonic.now
-        while try statistics().sessions(of: id) > 0,
-            Span.milliseconds(Monotonic.now - begin) < Limit.serverFarewell
-        {
-            usleep(2000)
-        }
-        try socket.run(["set server \(name) state maint"])
-        while true {
-            let said = try socket.run(["del server \(name)"])
-            if said.contains(where: { $0.contains("deleted") || $0.contains("No such server") }) { break }
-            let waited = Span.milliseconds(Monotonic.now - begin)
-            guard waited < Limit.serverRemoval else {
-                throw Failure(.commandFailed, "the proxy keeps \(name): \(said.joined(separator: " "))")
-            }
-            // Whoever takes a server out of its route has waited for its requests as long as it wanted to.
-            if waited > Limit.serverFarewell { try socket.run(["shutdown sessions server \(name)"]) }
-            usleep(5000)
-        }
-        // A server without a path has no entry, which is said and does not matter.
-        try socket.run(configuration.mapsInUse.map { "del map \($0) \(id)" })
-    }
-
-    /// Runs commands that answer only when something is wrong.
-    private func run(_ commands: [String]) throws {
-        guard !commands.isEmpty else { return }
-        let complaints = try process.socket.run(commands).filter { $0 != "New server registered." }
-        guard complaints.isEmpty else {
-            throw Failure(.commandFailed, "the proxy refused: \(complaints.joined(separator: " "))")
-        }
+        try dismissLeftovers(configuration(state))
     }
 }

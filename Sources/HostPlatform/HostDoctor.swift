@@ -99,11 +99,13 @@ package struct HostDoctor: Sendable {
         let inside = Netlink(Descriptor(socket))
         let held = Descriptor(namespace)
         do {
-            try inside.addBridge("kiln-check")
+            let (here, there) = (IPv4(0x0a80_0001), IPv4(0x0a80_0002))
+            try inside.addBridge("kiln-check", hardware: here.hardware)
             guard let bridge = try inside.index(of: "kiln-check") else {
                 throw Failure(.internalError, "the bridge vanished")
             }
-            try inside.addCable("kiln-cable", on: bridge, peer: "eth0", in: held.number)
+            try inside.addCable(
+                "kiln-cable", on: bridge, peer: "eth0", hardware: there.hardware, in: held.number)
             return Check(
                 name: "network", isFine: true, found: "namespaces, bridges and veth", suggestion: nil)
         } catch {

@@ -48,7 +48,7 @@ final class HostNetwork: Sendable {
                 root.networkFile, with: Array(JSONEncoder().encode(Record(subnet: network.description))),
                 durably: true)
         }
-        try netlink.addBridge(root.bridge)
+        try netlink.addBridge(root.bridge, hardware: network.address(1).hardware)
         guard let index = try netlink.index(of: root.bridge) else {
             throw Failure(.internalError, "the bridge \(root.bridge) vanished")
         }
@@ -118,12 +118,14 @@ final class HostNetwork: Sendable {
         let cable = root.cable(number)
         // A namespace that ended a moment ago may still hold the old cable of this number.
         try here.remove(cable)
-        try here.addCable(cable, on: bridge, peer: "eth0", in: namespace.number)
+        let address = network.address(number)
+        try here.addCable(
+            cable, on: bridge, peer: "eth0", hardware: address.hardware, in: namespace.number)
         guard let index = try inside.index(of: "eth0") else {
             throw Failure(.internalError, "the cable \(cable) has no other end")
         }
         try inside.raise("lo")
-        try inside.addAddress(network.address(number), prefix: network.prefix, to: index)
+        try inside.addAddress(address, prefix: network.prefix, to: index)
         try inside.raise("eth0")
         try inside.addDefaultRoute(through: network.address(1))
         return namespace

@@ -114,7 +114,9 @@ package final class HostPlatform: Platform {
             id: record.id, key: record.key, release: record.release, phase: phase, address: record.address,
             startedAt: record.startedAt,
             processID: phase == .running ? known.running.map { Int($0.process.pid) } : nil,
-            isMonitored: isMonitored)
+            isMonitored: isMonitored, isTask: record.isTask == true,
+            cpuMicroseconds: known.running == nil
+                ? nil : runtime.groups.processorTime(of: runtime.group(of: record.id.text)))
     }
 
     private func exitStatus(of id: InstanceID) -> Int? {
@@ -145,7 +147,7 @@ package final class HostPlatform: Platform {
 
     private func launchInTurn(_ order: LaunchOrder) async throws {
         if let (known, _) = known(order.id) {
-            if known.running?.isRunning == true { return }
+            if let running = known.running, running.isRunning || known.record.isTask == true { return }
             // Half-made by a crash: nothing of it has served, and it begins anew.
             try await removeInTurn(order.id, grace: .zero)
         }
@@ -160,7 +162,7 @@ package final class HostPlatform: Platform {
         let record = InstanceRecord(
             id: order.id, key: order.release.key, release: order.release.number,
             image: order.release.content.image, number: number, address: network.address(number),
-            startedAt: HostPlatform.now)
+            startedAt: HostPlatform.now, isTask: order.task == nil ? nil : true)
         let folder = root.instance(order.id)
         do { try record.write(to: folder) } catch {
             network.free(number)
@@ -195,6 +197,7 @@ package final class HostPlatform: Platform {
         try afterStage(.connected)
         let bundle = RuntimeBundle(
             id: order.id, run: order.release.content.run, image: config,
+            command: order.task ?? config.command,
             imageRoot: imageRoot, network: "/proc/\(getpid())/fd/\(namespace.number)",
             cgroup: "/" + runtime.group(of: order.id.text), folder: folder.bundle, address: record.address,
             limitsSwap: runtime.groups.limitsSwap)

@@ -116,5 +116,8 @@ enum Limit {
     static let proxyAnswer = Span.seconds(5)
     /// How long a server may keep its last connections when it is told to go.
     static let serverFarewell = Span.milliseconds(2500)
-    static let serverRemoval = Span.seconds(5)
+    /// How often in a row a server's deletion is tried; the next look tries again.
+    static let deletions = 5
+    /// How old the latencies that are shown may be, while there is traffic.
+    static let latencyAge = Span.milliseconds(250)
 }

@@ -15,6 +15,10 @@ struct IPv4: Hashable, Sendable, CustomStringConvertible {
         self.init(fields)
     }
 
+    /// A locally administered hardware address, the same for the same IPv4 address: whoever still knows the last holder's
+    /// reaches the next one. Otherwise a packet to an address that is used again may go astray for half a minute.
+    var hardware: [UInt8] { [0x02, 0x4b] + bytes }
+
     var bytes: [UInt8] { [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) } }
     var description: String { bytes.map(String.init).joined(separator: ".") }
 }

@@ -11,6 +11,8 @@ struct InstanceRecord: Codable, Sendable {
     var number: Int
     var address: String
     var startedAt: Instant
+    /// nil: it serves.
+    var isTask: Bool?
 
     /// Not flushed to the disk: all that it owns ends with the host, so a crash of this process is what it has to
     /// survive, and a rename does.

@@ -20,6 +20,20 @@ final class KeyedLock<Key: Hashable & Sendable>: Sendable {
         return try await body()
     }
 
+    /// Does nothing and returns nil where somebody is at work under the key.
+    func lockedIfFree<Result: Sendable>(
+        _ key: Key, _ body: () async throws -> Result
+    ) async rethrows -> Result? {
+        let isFree = waiters.withLock { waiters in
+            guard waiters[key] == nil else { return false }
+            waiters[key] = []
+            return true
+        }
+        guard isFree else { return nil }
+        defer { unlock(key) }
+        return try await body()
+    }
+
     private func unlock(_ key: Key) {
         let next = waiters.withLock { waiters -> CheckedContinuation<Void, Never>? in
             guard waiters[key]?.isEmpty == false else {

@@ -19,18 +19,23 @@ struct Netlink: Sendable {
     // MARK: Acts
 
     /// Makes a bridge and raises it.
-    func addBridge(_ name: String) throws {
+    /// With a hardware address of its own: a bridge without one changes its address as cables come and go, and what
+    /// instances answer goes astray until they notice.
+    func addBridge(_ name: String, hardware: [UInt8]) throws {
         var message = NetlinkMessage(
             NetlinkType.newLink, flags: NetlinkFlag.create | NetlinkFlag.exclusive,
             body: NetlinkMessage.link(flags: Netlink.up, change: Netlink.up))
         message.attribute(NetlinkType.linkName, name)
+        message.attribute(NetlinkType.linkAddress, hardware)
         message.nested(NetlinkType.linkInfo) { $0.attribute(NetlinkType.infoKind, "bridge") }
         try act(message, "make the bridge \(name)", fine: [EEXIST])
         try raise(name)
     }
 
     /// Makes a pair of linked interfaces: `name` on the bridge here, `peer` in another namespace.
-    func addCable(_ name: String, on bridge: Int32, peer: String, in namespace: Int32) throws {
+    func addCable(
+        _ name: String, on bridge: Int32, peer: String, hardware: [UInt8], in namespace: Int32
+    ) throws {
         var message = NetlinkMessage(
             NetlinkType.newLink, flags: NetlinkFlag.create | NetlinkFlag.exclusive,
             body: NetlinkMessage.link(flags: Netlink.up, change: Netlink.up))
@@ -42,6 +47,7 @@ struct Netlink: Sendable {
                 data.nested(NetlinkType.cablePeer) { end in
                     end.append(raw: NetlinkMessage.link())
                     end.attribute(NetlinkType.linkName, peer)
+                    end.attribute(NetlinkType.linkAddress, hardware)
                     end.attribute(NetlinkType.linkNamespace, UInt32(namespace))
                 }
             }

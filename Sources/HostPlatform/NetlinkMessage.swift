@@ -80,6 +80,7 @@ enum NetlinkType {
     static let newRoute: UInt16 = 24
     static let getRoute: UInt16 = 26
 
+    static let linkAddress: UInt16 = 1
     static let linkName: UInt16 = 3
     static let linkMaster: UInt16 = 10
     static let linkInfo: UInt16 = 18

@@ -55,10 +55,15 @@ struct ProxyConfiguration {
     var file: String { root.proxy + "/haproxy.cfg" }
     var pathsMap: String { root.proxy + "/paths.map" }
     var addressMap: String { root.proxy + "/addresses.map" }
+    var matchMap: String { root.proxy + "/match.map" }
 
     /// While an instance is not up, it is asked this often.
     private static let eagerInterval = 50
     private static let connectionsAtMost = 20_000
+    /// Buckets of latencies of all instances of a service; an instance fills about a hundred.
+    private static let bucketsAtMost = 65_536
+    /// Bytes of an instance's name, a slash and a bucket.
+    private static let bucketNameAtMost = 128
 
     /// The whole file.
     var text: String { render(withServers: true) }
@@ -66,8 +71,9 @@ struct ProxyConfiguration {
     /// The file without its servers: what only a reload can change.
     var structure: String { render(withServers: false) }
 
-    /// `name path` and `name address:port` of every server in the file that is asked by HTTP.
-    var maps: (paths: String, addresses: String) {
+    /// `name path` and `name address:port` of every server in the file that is asked by HTTP, and the slots of those
+    /// that get matching requests.
+    var maps: (paths: String, addresses: String, matches: String) {
         var paths = ""
         var addresses = ""
         for route in routes.values {
@@ -77,7 +83,10 @@ struct ProxyConfiguration {
                 addresses += "\(server.id) \(server.address):\(server.port)\n"
             }
         }
-        return (paths, addresses)
+        let matches = routes.values.flatMap { ProxyMatch($0)?.entries ?? [] }.map {
+            "\($0.slot) \($0.names)\n"
+        }
+        return (paths, addresses, matches.joined())
     }
 
     /// What the maps that this file uses should say of a server.
@@ -158,8 +167,24 @@ struct ProxyConfiguration {
             lines += [
                 "    option forwardfor", "    http-request disable-l7-retry unless METH_GET or METH_OPTIONS",
             ]
+            lines += ProxyConfiguration.stopwatch(ProxyName.backend(key))
+            if let match = ProxyMatch(route) { lines += match.frontendLines(map: matchMap) }
         }
         return lines
+    }
+
+    /// Counts each answer under its instance and its time, in the buckets of `LatencyHistogram`: the number of digits
+    /// of its microseconds, then the first two of them.
+    private static func stopwatch(_ table: String) -> [String] {
+        [
+            "    http-request set-var(txn.begin) date(0,us)",
+            "    http-response set-var(txn.took) date(0,us),sub(txn.begin)",
+            // As text: the bytes of a number are something else.
+            "    http-response set-var-fmt(txn.digits) \"%[var(txn.took)]\"",
+            "    http-response set-var-fmt(txn.bucket) "
+                + "\"%[srv_name]/%[var(txn.digits),length]%[var(txn.digits),bytes(0,2)]\"",
+            "    http-response track-sc0 var(txn.bucket) table \(table)", "    http-response sc-inc-gpc0(0)",
+        ]
     }
 
     private func backend(_ key: ServiceKey, _ route: Route) -> [String] {
@@ -167,7 +192,15 @@ struct ProxyConfiguration {
         var lines = [
             "backend \(ProxyName.backend(key))", "    mode \(mode.rawValue)", "    balance roundrobin",
         ]
-        if mode == .http { lines += ["    http-reuse safe", "    retry-on conn-failure empty-response"] }
+        if mode == .http {
+            // A full table takes no new buckets; purging old ones would make counts go backwards.
+            lines += [
+                "    http-reuse safe", "    retry-on conn-failure empty-response",
+                "    stick-table type string len \(ProxyConfiguration.bucketNameAtMost) "
+                    + "size \(ProxyConfiguration.bucketsAtMost) nopurge store gpc0",
+            ]
+        }
+        lines += ProxyMatch(route)?.backendLines ?? []
         switch forms[key] ?? .tcp {
         case .tcp: break
         case .http:
@@ -201,12 +234,5 @@ struct ProxyConfiguration {
             "    http-request del-header x-kiln-to",
             "    server any 0.0.0.0:0",
         ]
-    }
-}
-
-extension RouteServer.State {
-    /// The weight in the proxy; a server that drains keeps none for a restart.
-    var weight: Int {
-        if case .serving(let weight) = self { min(256, max(1, weight)) } else { 0 }
     }
 }

@@ -119,7 +119,7 @@ struct ProxyProcess: Sendable {
 
     /// What an old worker still carries.
     func statistics(ofOldWorker pid: Substring) -> ProxyStatistics? {
-        (try? masterSocket.ask("@!\(pid) show stat")).map { ProxyStatistics(statistics: $0) }
+        (try? masterSocket.ask("@!\(pid) show stat")).map { ProxyStatistics($0) }
     }
 
     /// Kills whatever still works with this root's configuration file, and waits until it is gone: it may hold ports.

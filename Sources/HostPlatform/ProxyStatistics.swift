@@ -1,42 +1,59 @@
 internal import Model
 
-/// What `show stat` and `show servers state` say (management guide, section 9.1).
+/// What `show info`, `show stat` and `show servers state` say (management guide, section 9).
 struct ProxyStatistics {
     struct Server {
         var status: Substring
         var checkStatus: Substring
         var checkText: String
         var sessions: Int
-        /// From the second table: nil until joined.
+        /// Sent to it, whatever came of them.
+        var requests: Int
+        var errors: Int
+        /// Answers of its own with 5xx.
+        var serverErrors: Int
+        /// Requests that it began to answer.
+        var answers: Int
+        /// From the table of servers: nothing until joined.
         var weight = 0
         var isDraining = false
-        var address: Substring = ""
-        var port = 0
     }
 
+    /// What a service's frontend and backend counted; answers with 5xx include those of the proxy itself.
     struct Service {
         var hasFrontend = false
+        var isHTTP = true
         var requests = 0
-        var failed = 0
+        var answers5xx = 0
+        var refused = 0
+        var cut = 0
         var servers: [InstanceID: Server] = [:]
     }
 
+    /// The process number of the worker that answered; empty where it was not asked for it.
+    private(set) var worker = ""
     private(set) var services: [ServiceKey: Service] = [:]
 
-    /// Requests and connections that an instance carries now, over all services.
-    func sessions(of id: InstanceID) -> Int {
-        services.values.reduce(0) { $0 + ($1.servers[id]?.sessions ?? 0) }
+    static let question = "show info;show stat;show servers state"
+
+    /// Takes the answers to `question`, or to a part of it. An empty line ends each of them.
+    init(_ text: String) {
+        for part in text.split(separator: "\n\n") {
+            let rows = part.split(separator: "\n")
+            guard let first = rows.first else { continue }
+            if first.hasPrefix("# pxname,") {
+                readStatistics(rows)
+            } else if first.hasPrefix("Name:") {
+                worker = rows.first { $0.hasPrefix("Pid: ") }.map { String($0.dropFirst(5)) } ?? ""
+            } else {
+                readServers(rows)
+            }
+        }
     }
 
-    /// Takes the CSV table, and the table of servers where weights and drains matter.
-    init(statistics: String, servers: String = "") {
-        readStatistics(statistics)
-        if !servers.isEmpty { readServers(servers) }
-    }
-
-    private mutating func readStatistics(_ text: String) {
-        var rows = text.split(separator: "\n")[...]
-        guard let head = rows.popFirst(), head.hasPrefix("# ") else { return }
+    private mutating func readStatistics(_ table: [Substring]) {
+        var rows = table[...]
+        guard let head = rows.popFirst() else { return }
         var columns: [Substring: Int] = [:]
         for (index, name) in head.dropFirst(2).split(separator: ",").enumerated() { columns[name] = index }
         for row in rows {
@@ -51,28 +68,34 @@ struct ProxyStatistics {
                 services[key, default: Service()].hasFrontend = isFrontend
                 services[key]?.requests = text("mode") == "tcp" ? number("stot") : number("req_tot")
             case "BACKEND":
-                // Requests that got no whole answer from any server, retries aside.
-                services[key, default: Service()].failed = number("econ") + number("eresp")
+                services[key, default: Service()].isHTTP = text("mode") != "tcp"
+                services[key]?.answers5xx = number("hrsp_5xx")
+                // Of the backend, these two count requests: those that nobody took after every retry.
+                services[key]?.refused = number("econ")
+                services[key]?.cut = number("srv_abrt")
             default:
                 guard let id = try? InstanceID(String(fields[1])) else { continue }
                 let code = text("check_code")
                 let words = [text("check_status"), code, text("last_chk")].filter { !$0.isEmpty }
+                // A request that another server or another try got is in one of these two, or in both.
+                let passedOn = max(number("wretr"), number("wredis"))
                 services[key, default: Service()].servers[id] = Server(
                     status: text("status"), checkStatus: text("check_status"),
-                    checkText: words.joined(separator: " "), sessions: number("scur"))
+                    checkText: words.joined(separator: " "), sessions: number("scur"),
+                    requests: number("stot"),
+                    errors: number("hrsp_5xx") + number("econ") + number("eresp") + passedOn,
+                    serverErrors: number("hrsp_5xx"), answers: number("req_tot"))
             }
         }
     }
 
-    private mutating func readServers(_ text: String) {
-        for row in text.split(separator: "\n") {
+    private mutating func readServers(_ rows: [Substring]) {
+        for row in rows {
             let fields = row.split(separator: " ")
-            // be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight … srv_port is the 19th
-            guard fields.count > 18, let (_, key) = ProxyName.key(fields[1]),
+            // be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight …
+            guard fields.count > 7, let (_, key) = ProxyName.key(fields[1]),
                 let id = try? InstanceID(String(fields[3]))
             else { continue }
-            services[key]?.servers[id]?.address = fields[4]
-            services[key]?.servers[id]?.port = Int(fields[18]) ?? 0
             services[key]?.servers[id]?.weight = Int(fields[7]) ?? 0
             // SRV_ADMF_FDRAIN
             services[key]?.servers[id]?.isDraining = (Int(fields[6]) ?? 0) & 8 != 0
@@ -80,9 +103,23 @@ struct ProxyStatistics {
     }
 }
 
+extension ProxyStatistics.Service {
+    /// With `departed`: answers with 5xx of servers that were deleted since the counters began.
+    func counts(departed: Int) -> TrafficCounts {
+        let serverErrors = departed + servers.values.reduce(0) { $0 + $1.serverErrors }
+        return TrafficCounts(
+            requests: requests, failed: isHTTP ? max(0, answers5xx - serverErrors) : refused,
+            refused: refused, cut: cut, serverErrors: serverErrors)
+    }
+
+    var answers: Int { servers.values.reduce(0) { $0 + $1.answers } }
+}
+
 extension ProxyStatistics.Server {
     /// Whether its check passes now.
     var isUp: Bool { status.hasPrefix("UP") || status == "DRAIN" || status == "NOLB" }
+
+    var isInMaintenance: Bool { status.hasPrefix("MAINT") }
 
     /// Whether a check has ended since the server was made.
     var isChecked: Bool {

@@ -6,6 +6,8 @@ struct RuntimeBundle {
     var id: InstanceID
     var run: RunSettings
     var image: ImageConfig
+    /// What its first process runs.
+    var command: [String]
     /// The mounted tree of the image.
     var imageRoot: String
     /// Path of the instance's network namespace.
@@ -31,7 +33,7 @@ struct RuntimeBundle {
         mounts += try nameFiles(in: tree)
         let configuration: JSONText = [
             "ociVersion": "1.0.2",
-            "process": .object([("args", .texts(image.command))] + process(user)),
+            "process": .object([("args", .texts(command))] + process(user)),
             "root": ["path": .text(imageRoot), "readonly": true],
             "hostname": .text(String(id.text.prefix(64))),
             "mounts": .list(mounts),

@@ -110,6 +110,17 @@ package struct InstanceID: Hashable, Sendable, Comparable, CustomStringConvertib
         text = "\(key.service)\(place)-\(release)-\(ordinal)"
     }
 
+    /// The number at its end: how many its service had named when it was named.
+    package var ordinal: Int {
+        var (value, factor) = (0, 1)
+        for byte in text.utf8.reversed() {
+            guard (0x30...0x39).contains(byte), factor < 1_000_000_000_000 else { break }
+            value += Int(byte - 0x30) * factor
+            factor *= 10
+        }
+        return value
+    }
+
     package var description: String { text }
     package static func < (left: InstanceID, right: InstanceID) -> Bool {
         (left.text.utf8.count, left.text) < (right.text.utf8.count, right.text)

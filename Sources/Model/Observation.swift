@@ -35,13 +35,18 @@ package struct ObservedInstance: Hashable, Sendable, Codable {
     package var processID: Int?
     /// False when the monitor that keeps log and exit status is gone: such an instance is to be replaced.
     package var isMonitored: Bool
+    /// It runs a gate's command instead of serving.
+    package var isTask: Bool
+    /// CPU time that it has used, in microseconds; nil where nobody counts.
+    package var cpuMicroseconds: Int?
     /// What probes outside the router say (`health: command`); nil where the router is the prober.
     package var commandHealth: Health?
 
     package init(
         id: InstanceID, key: ServiceKey, release: ReleaseNumber, phase: Phase, address: String,
         startedAt: Instant,
-        processID: Int? = nil, isMonitored: Bool = true, commandHealth: Health? = nil
+        processID: Int? = nil, isMonitored: Bool = true, isTask: Bool = false, cpuMicroseconds: Int? = nil,
+        commandHealth: Health? = nil
     ) {
         self.id = id
         self.key = key
@@ -51,6 +56,8 @@ package struct ObservedInstance: Hashable, Sendable, Codable {
         self.startedAt = startedAt
         self.processID = processID
         self.isMonitored = isMonitored
+        self.isTask = isTask
+        self.cpuMicroseconds = cpuMicroseconds
         self.commandHealth = commandHealth
     }
 }
@@ -77,14 +84,16 @@ package struct ObservedRouter: Hashable, Sendable, Codable {
 
 package struct ObservedRoute: Hashable, Sendable, Codable {
     package var listener: Listener?
+    package var match: RouteMatch?
     package var servers: [InstanceID: ObservedServer]
     package var counts: TrafficCounts
 
     package init(
-        listener: Listener?, servers: [InstanceID: ObservedServer] = [:],
+        listener: Listener?, match: RouteMatch? = nil, servers: [InstanceID: ObservedServer] = [:],
         counts: TrafficCounts = TrafficCounts()
     ) {
         self.listener = listener
+        self.match = match
         self.servers = servers
         self.counts = counts
     }
@@ -97,23 +106,56 @@ package struct ObservedServer: Hashable, Sendable, Codable {
     /// Requests and connections that it is carrying now.
     package var sessions: Int
     package var lastCheck: String
+    /// Since it was added to the router; begins anew when the router does.
+    package var counts: RequestCounts
 
-    package init(state: RouteServer.State, health: Health, sessions: Int, lastCheck: String = "") {
+    package init(
+        state: RouteServer.State, health: Health, sessions: Int, lastCheck: String = "",
+        counts: RequestCounts = RequestCounts()
+    ) {
         self.state = state
         self.health = health
         self.sessions = sessions
         self.lastCheck = lastCheck
+        self.counts = counts
     }
 }
 
-/// The router's own counters since it started.
+/// The router's own counters of one service, over all its releases and over restarts of the router.
 package struct TrafficCounts: Hashable, Sendable, Codable {
     package var requests: Int
-    /// Answers that the proxy had to make itself because no instance gave one.
+    /// Answers that the router had to make itself because no instance gave one: 502, 503, 504.
     package var failed: Int
+    /// Connections that no instance accepted, after every retry.
+    package var refused: Int
+    /// Answers that an instance began and did not finish.
+    package var cut: Int
+    /// Answers with 5xx that came from an instance.
+    package var serverErrors: Int
 
-    package init(requests: Int = 0, failed: Int = 0) {
+    package init(
+        requests: Int = 0, failed: Int = 0, refused: Int = 0, cut: Int = 0, serverErrors: Int = 0
+    ) {
         self.requests = requests
         self.failed = failed
+        self.refused = refused
+        self.cut = cut
+        self.serverErrors = serverErrors
+    }
+
+    package static func + (left: TrafficCounts, right: TrafficCounts) -> TrafficCounts {
+        left.combined(right, +)
+    }
+
+    /// What was counted since `earlier`; never less than nothing, also where the router lost its counters.
+    package func since(_ earlier: TrafficCounts) -> TrafficCounts {
+        combined(earlier) { max(0, $0 - $1) }
+    }
+
+    private func combined(_ other: TrafficCounts, _ combine: (Int, Int) -> Int) -> TrafficCounts {
+        TrafficCounts(
+            requests: combine(requests, other.requests), failed: combine(failed, other.failed),
+            refused: combine(refused, other.refused), cut: combine(cut, other.cut),
+            serverErrors: combine(serverErrors, other.serverErrors))
     }
 }

@@ -6,18 +6,21 @@ package struct Plan: Hashable, Sendable, Codable {
     package var steps: [Step]
     /// What was decided or noticed, for the ledger and the screen.
     package var notes: [Note]
+    /// The counts since the last decision were taken into account; the next ones begin from here.
+    package var usesTraffic: Bool
     /// When to look again even if nothing happens; nil: only when something changes.
     package var lookAgainAt: Instant?
     /// The service has been retired and nothing of it is left.
     package var isGone: Bool
 
     package init(
-        state: ServiceState, steps: [Step] = [], notes: [Note] = [], lookAgainAt: Instant? = nil,
-        isGone: Bool = false
+        state: ServiceState, steps: [Step] = [], notes: [Note] = [], usesTraffic: Bool = false,
+        lookAgainAt: Instant? = nil, isGone: Bool = false
     ) {
         self.state = state
         self.steps = steps
         self.notes = notes
+        self.usesTraffic = usesTraffic
         self.lookAgainAt = lookAgainAt
         self.isGone = isGone
     }
@@ -26,6 +29,10 @@ package struct Plan: Hashable, Sendable, Codable {
 /// One idempotent act on a platform or router.
 package enum Step: Hashable, Sendable, Codable {
     case launch(InstanceID, release: ReleaseNumber)
+    /// Runs a command once in an instance made for it, which takes no traffic and is not replaced when it ends.
+    case runTask(InstanceID, release: ReleaseNumber, command: [String])
+    /// Asks a gate's question outside. It may be asked again, with the same key.
+    case check(GateCheck)
     case route(Route)
     case remove(InstanceID, reason: RemovalReason, grace: Span)
     case removeRoute(ServiceKey)
@@ -45,6 +52,8 @@ package enum RemovalReason: String, Hashable, Sendable, Codable {
     case surplus
     /// Its release is no longer wanted.
     case retired
+    /// A gate's command that has ended, or took too long.
+    case taskEnded = "task-ended"
     /// Nothing that is intended knows it.
     case unknown
 
@@ -52,7 +61,7 @@ package enum RemovalReason: String, Hashable, Sendable, Codable {
     package var isFailure: Bool {
         switch self {
         case .exited, .halfMade, .neverHealthy: true
-        case .replaced, .surplus, .retired, .unknown: false
+        case .replaced, .surplus, .retired, .taskEnded, .unknown: false
         }
     }
 }
@@ -66,6 +75,15 @@ package struct Note: Hashable, Sendable, Codable {
         case instanceFailed = "instance-failed"
         case allHealthy = "all-healthy"
         case switched
+        case stageBegan = "stage-began"
+        case gateOpened = "gate-opened"
+        case gatePassed = "gate-passed"
+        case gateFailed = "gate-failed"
+        case analysis
+        case paused
+        case resumed
+        case promoted
+        case queued
         case returning
         case rolloutEnded = "rollout-ended"
         case backingOff = "backing-off"

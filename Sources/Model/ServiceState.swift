@@ -10,6 +10,8 @@ package struct ServiceState: Hashable, Sendable, Codable {
     /// Set by `kiln scale`; nil: as many as the release says.
     package var replicas: Int?
     package var rollout: Rollout?
+    /// Deploys that wait for the rollout before them, the next one first.
+    package var queued: [QueuedRollout]
     /// How the newest ended rollout ended.
     package var lastRollout: Rollout?
     /// The whole service is to be stopped and removed.
@@ -36,6 +38,7 @@ package struct ServiceState: Hashable, Sendable, Codable {
         good = []
         replicas = nil
         rollout = nil
+        queued = []
         lastRollout = nil
         isRetiring = false
         proven = []
@@ -56,6 +59,7 @@ package struct ServiceState: Hashable, Sendable, Codable {
             releases.insert(rollout.to)
             if let from = rollout.from { releases.insert(from) }
         }
+        releases.formUnion(queued.map(\.to))
         return releases
     }
 }

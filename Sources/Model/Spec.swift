@@ -32,11 +32,13 @@ package struct RunSettings: Hashable, Sendable, Codable {
     package var config: [String: String]
     /// How long a stopped instance may take after SIGTERM before it is killed.
     package var stopGrace: Span
+    /// nil: the count changes only by a deploy or by `kiln scale`.
+    package var autoscale: Autoscale?
 
     package init(
         replicas: Int = 1, port: Int, health: HealthCheck, scratch: [ScratchMount] = [],
         limits: Limits = Limits(),
-        config: [String: String] = [:], stopGrace: Span = .seconds(10)
+        config: [String: String] = [:], stopGrace: Span = .seconds(10), autoscale: Autoscale? = nil
     ) {
         self.replicas = replicas
         self.port = port
@@ -45,6 +47,7 @@ package struct RunSettings: Hashable, Sendable, Codable {
         self.limits = limits
         self.config = config
         self.stopGrace = stopGrace
+        self.autoscale = autoscale
     }
 }
 
@@ -101,33 +104,6 @@ package struct Limits: Hashable, Sendable, Codable {
         self.memory = memory
         self.milliCPU = milliCPU
         self.pids = pids
-    }
-}
-
-package struct RolloutSettings: Hashable, Sendable, Codable {
-    package enum Strategy: String, Hashable, Sendable, Codable, CaseIterable {
-        case blueGreen = "blue-green"
-    }
-
-    package var strategy: Strategy
-    /// How long requests in flight on the old release may take before it leaves the router.
-    package var drain: Span
-    /// How long the new release is watched with all traffic before the old one is let go.
-    package var watch: Span
-    /// How long a new release may take to have every instance proven healthy.
-    package var deadline: Span
-    /// Old releases kept running for a rollback in milliseconds, 0…3.
-    package var keepStandby: Int
-
-    package init(
-        strategy: Strategy = .blueGreen, drain: Span = .seconds(10), watch: Span = .seconds(5),
-        deadline: Span = .seconds(60), keepStandby: Int = 1
-    ) {
-        self.strategy = strategy
-        self.drain = drain
-        self.watch = watch
-        self.deadline = deadline
-        self.keepStandby = keepStandby
     }
 }
 

@@ -15,32 +15,60 @@ extension Draft {
 
     mutating func reconcileFleet() {
         let wanted = wanted
-        for view in views where view.isDead { removeDead(view) }
-        countRestarts(newlyFailed.union(situation.launchFailures.map(\.release)))
+        for place in views.indices where views[place].isDead { removeDead(place) }
+        countRestarts(newlyFailed.union(situation.launchFailures.filter { !isTask($0.id) }.map(\.release)))
+        for release in wanted { takeBack(release) }
+        split()
+        spareCapacity = capacityToSpare()
         for release in wanted { keepRunning(release) }
         countRestarts(newlyReplaced)
-        for view in views where !view.isDead && !wanted.contains(view.release) {
-            let isKnown = situation.releases[view.release] != nil
-            drainIfSafe(view, reason: isKnown ? .retired : .unknown)
+        // Those that go on serving until others can are let go later.
+        for place in views.indices where !views[place].isDead && !views[place].isHeld {
+            let release = views[place].release
+            guard !wanted.contains(release) else { continue }
+            startDraining(place, reason: situation.releases[release] != nil ? .retired : .unknown)
         }
-        for view in views where !view.isDead && state.drainingSince[view.id] != nil {
-            removeWhenDrained(view)
-        }
+        for view in views where !view.isDead && view.isDraining { removeWhenDrained(view) }
         if views.contains(where: { $0.condition == .pending || $0.condition == .starting }) {
             lookSoon()
         }
-        if state.isRetiring, views.isEmpty, situation.removing.isEmpty { finishRetiring() }
+        if state.isRetiring, views.isEmpty, tasks.isEmpty, situation.removing.isEmpty { finishRetiring() }
     }
 
-    private mutating func removeDead(_ view: InstanceView) {
+    /// How many instances that take traffic may be let go at once.
+    private func capacityToSpare() -> Int {
+        guard let serving = servingRelease else { return .max }
+        let capacity = views.count { $0.weight > 0 && $0.isFit }
+        let size = size(of: serving)
+        let release = state.rollout?.to ?? serving
+        return switch situation.releases[release]?.content.rollout.strategy {
+        case .rolling(let rolling): max(0, capacity - rolling.minHealthy.of(size))
+        case .recreate: .max
+        case .blueGreen, .canary, nil: max(0, capacity - size)
+        }
+    }
+
+    /// How many instances of a release should run now, those to compare with aside.
+    private func wantedCount(_ release: ReleaseNumber) -> Int {
+        let size = size(of: release)
+        guard let rollout = state.rollout else { return size }
+        if release == state.current { return release == rollout.to ? size : rollout.stablePart.of(size) }
+        return release == rollout.to ? rollout.currentStage.candidate.of(size) : size
+    }
+
+    func size(of release: ReleaseNumber) -> Int { situation.size(of: release, state) }
+
+    private mutating func removeDead(_ place: Int) {
+        let view = views[place]
         guard case .dead(let reason) = view.condition else { return }
-        if state.drainingSince[view.id] == nil {
+        if !view.isDraining {
             notes.append(
                 Note(
                     .instanceFailed, failureText(view, reason), instance: view.id, release: view.release,
                     details: ["reason": reason.rawValue]))
             // Told and counted once, however often the removal has to be tried.
             state.drainingSince[view.id] = now
+            views[place].isDraining = true
             if reason != .halfMade { newlyFailed.insert(view.release) }
         }
         removals.append(.remove(view.id, reason: reason, grace: grace(view)))
@@ -49,7 +77,8 @@ extension Draft {
     /// Counts what failed since the last look as one restart: instances that end together, as when the machine
     /// restarts, do not wait for each other.
     private mutating func countRestarts(_ releases: Set<ReleaseNumber>) {
-        let failed = releases.filter { wanted.contains($0) && !isBeingProven($0) }
+        // What failed and is on its way out must not hold back what takes its traffic.
+        let failed = releases.filter { wanted.contains($0) && !isBeingProven($0) && !isLeaving($0) }
         for isStandby in [false, true] where failed.contains(where: { isMereStandby($0) == isStandby }) {
             let history = isStandby ? \ServiceState.standbyRestarts : \ServiceState.restarts
             state[keyPath: history].count(at: now)
@@ -70,34 +99,75 @@ extension Draft {
 
     private func failureText(_ view: InstanceView, _ reason: RemovalReason) -> String {
         switch reason {
-        case .exited: "\(view.id) ended\(view.seen.exitText)"
+        case .exited: "\(view.id) ended\(situation.seen.instances[view.id]?.exitText ?? "")"
         case .halfMade: "\(view.id) could not be launched"
         default: "\(view.id) did not become healthy in time"
         }
     }
 
+    private func isLeaving(_ release: ReleaseNumber) -> Bool {
+        guard let rollout = state.rollout else { return false }
+        return rollout.isReturning && rollout.to == release && state.current != release
+    }
+
+    /// Keeps what was on its way out and is wanted again: nothing is lost by staying, and a launch is saved.
+    private mutating func takeBack(_ release: ReleaseNumber) {
+        guard !isLeaving(release) else { return }
+        let places = range(of: release)
+        var missing = wantedCount(release) - places.count { !views[$0].isDead && !views[$0].isDraining }
+        for place in places where missing > 0 && views[place].isDraining && views[place].condition == .fit {
+            views[place].isDraining = false
+            state.drainingSince[views[place].id] = nil
+            missing -= 1
+        }
+    }
+
     private mutating func keepRunning(_ release: ReleaseNumber) {
-        let size = situation.size(of: release)
-        let mine = views(of: release).filter { !$0.isDead }
-        let sick = mine.filter { $0.condition == .sick }
-        let usable = mine.filter { $0.condition != .sick }
-        // What is on its way out is not filled up again.
-        let isLeaving =
-            state.rollout?.to == release && state.rollout?.isReturning == true && state.current != release
-        if usable.count < size, !isLeaving { launch(size - usable.count, of: release) }
-        let fitCount = usable.count { $0.condition == .fit }
+        let mine = range(of: release).filter { !views[$0].isDead && !views[$0].isDraining }
+        if isLeaving(release) {
+            // What failed is not filled up again, and only serves on while nobody else can.
+            for place in mine where !views[place].isHeld { startDraining(place, reason: .retired) }
+            return
+        }
+        guard let rollout = state.rollout, release == state.current, release != rollout.to,
+            rollout.currentStage.hasBaseline, !rollout.isReturning
+        else { return keepRunning(release, mine, count: wantedCount(release)) }
+        let (compared, others) = (
+            mine.filter { rollout.baseline.contains(views[$0].id) },
+            mine.filter { !rollout.baseline.contains(views[$0].id) }
+        )
+        keepRunning(release, others, count: wantedCount(release))
+        let before = state.instancesNamed
+        keepRunning(release, compared, count: rollout.currentStage.candidate.of(size(of: release)))
+        for ordinal in (before + 1)..<(state.instancesNamed + 1) {
+            state.rollout?.baseline.insert(InstanceID(state.key, release: release, ordinal: ordinal))
+        }
+    }
+
+    /// Makes those at `places` as many as they should be.
+    private mutating func keepRunning(_ release: ReleaseNumber, _ places: [Int], count: Int) {
+        let sick = places.filter { views[$0].condition == .sick }
+        let usable = sick.isEmpty ? places : places.filter { views[$0].condition != .sick }
+        if usable.count < count { launch(count - usable.count, of: release) }
         // Sick ones stay until others can do their work: they may recover, or still serve a little. Of a release
         // whose replacements fall sick too, only as many are kept as it should have.
-        let spare = fitCount >= size ? sick.count : max(0, sick.count - size)
-        for view in sick.prefix(spare) {
-            startDraining(view, reason: .replaced)
-            newlyReplaced.insert(release)
-        }
-        if usable.count > size {
-            let leastUseful = usable.sorted {
-                ($0.condition.usefulness, $0.id) < ($1.condition.usefulness, $1.id)
+        if !sick.isEmpty {
+            let fitCount = usable.count { views[$0].condition == .fit }
+            for place in sick.prefix(fitCount >= count ? sick.count : max(0, sick.count - count)) {
+                startDraining(place, reason: .replaced)
+                newlyReplaced.insert(release)
             }
-            for view in leastUseful.prefix(usable.count - size) { startDraining(view, reason: .surplus) }
+        }
+        guard usable.count > count else { return }
+        let leastUseful = usable.sorted {
+            (views[$0].condition.usefulness, $0) < (views[$1].condition.usefulness, $1)
+        }
+        for place in leastUseful.prefix(usable.count - count) {
+            if views[place].isFit, views[place].weight > 0 {
+                guard spareCapacity > 0 else { return }
+                spareCapacity -= 1
+            }
+            startDraining(place, reason: .surplus)
         }
     }
 
@@ -106,7 +176,7 @@ extension Draft {
         if !isBeingProven(release), let next = history.nextLaunch, next > now {
             return lookAgain(at: next)
         }
-        for _ in 0..<count {
+        for _ in 0..<min(count, max(0, room(for: release))) {
             state.instancesNamed += 1
             let id = InstanceID(state.key, release: release, ordinal: state.instancesNamed)
             assert(situation.seen.instances[id] == nil, "an instance name is never reused")
@@ -115,24 +185,47 @@ extension Draft {
         lookSoon()
     }
 
-    /// Lets go of an instance of an unwanted release; one that has traffic only once the serving release can take it.
-    private mutating func drainIfSafe(_ view: InstanceView, reason: RemovalReason) {
-        let isAnybodyToServe = servingRelease != nil || state.rollout != nil
-        if !state.isRetiring, isAnybodyToServe, isTakingTraffic(view) {
-            guard let servingRelease, fit(servingRelease).count >= situation.size(of: servingRelease) else {
-                return
-            }
+    /// How many more may be launched beside what runs already.
+    private func room(for release: ReleaseNumber) -> Int {
+        if isExclusive { return existing { $0 != release } == 0 ? .max : 0 }
+        guard let rollout = state.rollout, let current = state.current,
+            [rollout.to, current].contains(release),
+            case .rolling(let rolling) = situation.releases[rollout.to]?.content.rollout.strategy,
+            rollout.stages.contains(where: { $0.split == .even })
+        else { return .max }
+        let most = max(size(of: rollout.to), size(of: current))
+        // A service that was scaled up meanwhile has larger batches than those that the surge was meant for.
+        let batch = rollout.isReturning ? 0 : wantedCount(current) + wantedCount(rollout.to)
+        return max(most + rolling.surge.of(most), batch) - existing { $0 == rollout.to || $0 == current }
+    }
+
+    /// Whether two releases of the service may never run at once: as the newest one says.
+    var isExclusive: Bool {
+        guard let release = state.rollout?.to ?? state.current else { return false }
+        return situation.releases[release]?.content.rollout.strategy == .recreate
+    }
+
+    /// Instances that take up room: whatever may have a process, what is being removed or drained included.
+    private func existing(_ isCounted: (ReleaseNumber) -> Bool) -> Int {
+        let there = situation.seen.instances.values.count {
+            if case .exited = $0.phase { return false }
+            return $0.key == state.key && !$0.isTask && isCounted($0.release)
         }
-        startDraining(view, reason: reason)
+        let coming = launches.count {
+            if case .launch(_, let release) = $0 { isCounted(release) } else { false }
+        }
+        return there + coming
     }
 
     private func isTakingTraffic(_ view: InstanceView) -> Bool {
-        if case .serving = situation.route?.servers[view.id]?.state { true } else { false }
+        view.isTaking || situation.route?.match?.servers.contains(view.id) == true
     }
 
-    private mutating func startDraining(_ view: InstanceView, reason: RemovalReason) {
-        if state.drainingSince[view.id] == nil { state.drainingSince[view.id] = now }
-        drainReasons[view.id] = reason
+    private mutating func startDraining(_ place: Int, reason: RemovalReason) {
+        let id = views[place].id
+        if !views[place].isDraining { state.drainingSince[id] = now }
+        views[place].isDraining = true
+        drainReasons[id] = reason
     }
 
     private mutating func removeWhenDrained(_ view: InstanceView) {

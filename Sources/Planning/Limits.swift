@@ -10,6 +10,15 @@ package enum Limits {
     package static let switchDeadline = Span.seconds(15)
     /// How long an old release may take to take its traffic back before that is reported as failed.
     package static let returnDeadline = Span.seconds(30)
+    /// How long a rollout may wait for a person.
+    package static let longestPause = Span.seconds(7 * 86_400)
+    /// How often a gate without an answer is asked again, and the queries of a comparison are.
+    package static let gateLook = Span.seconds(1)
+    package static let queryLook = Span.seconds(10)
+    /// How often a comparison looks at the counts.
+    package static let analysisLook = Span.seconds(1)
+    /// Deploys that may wait for each other.
+    package static let queuedRollouts = 16
     /// The share of new requests of each serving instance; equal, with room for finer steps below it.
     package static let fullWeight = 100
     /// Releases remembered as ones to go back to.

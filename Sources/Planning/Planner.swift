@@ -5,8 +5,10 @@ package enum Planner {
     package static func plan(_ situation: Situation) -> Plan {
         var draft = Draft(situation)
         draft.takeStock()
+        draft.autoscale()
         draft.advanceRollout()
         draft.reconcileFleet()
+        draft.removeTasks()
         draft.reconcileRoute()
         return draft.finish()
     }
@@ -15,17 +17,29 @@ package enum Planner {
 /// A plan in the making.
 struct Draft {
     let situation: Situation
+    let now: Instant
     var state: ServiceState
+    /// What serves or should, by release and in the order of the names; and what runs gates' commands.
     var views: [InstanceView] = []
+    var tasks: [InstanceView] = []
+    /// Where each release's instances stand in `views`.
+    private var places: [ReleaseNumber: Range<Int>] = [:]
+    /// The router sends new requests to instances that are not in `views`.
+    private(set) var areStrangersServing = false
     var launches: [Step] = []
     var removals: [Step] = []
     var routing: [Step] = []
+    /// How many instances that take traffic may be let go.
+    var spareCapacity = Int.max
+    var checks: [Step] = []
+    var usesTraffic = false
     var notes: [Note] = []
     var lookAgainAt: Instant
     /// Why an instance is being drained, where that was decided just now.
     var drainReasons: [InstanceID: RemovalReason] = [:]
     /// Instances that this plan removes although they run.
     var gone: Set<InstanceID> = []
+    private var newlyProven: [InstanceID] = []
     /// Releases of which an instance was found dead just now.
     var newlyFailed: Set<ReleaseNumber> = []
     /// Releases of which a sick instance was let go just now.
@@ -34,10 +48,9 @@ struct Draft {
     var refusal: String?
     var isGone = false
 
-    var now: Instant { situation.now }
-
     init(_ situation: Situation) {
         self.situation = situation
+        now = situation.now
         state = situation.state
         // A clock that was set back must not make any wait longer.
         state.forgetFuture(after: situation.now)
@@ -46,25 +59,60 @@ struct Draft {
 
     /// Remembers which instances have passed, forgets those that no longer exist, and judges each one.
     mutating func takeStock() {
-        let mine = situation.seen.instances.values.filter { $0.key == state.key }
-        let present = mine.filter { !situation.removing.contains($0.id) }.sorted { $0.id < $1.id }
-        // What is being removed is remembered until it is gone: the removal may be interrupted.
-        let ids = Set(mine.map(\.id))
-        state.proven.formIntersection(ids)
-        state.drainingSince = state.drainingSince.filter { ids.contains($0.key) }
-        for instance in present where instance.phase == .running && !state.proven.contains(instance.id) {
-            guard situation.health(of: instance) == .healthy else { continue }
-            state.proven.insert(instance.id)
+        let servers = situation.route?.servers ?? [:]
+        let known = state.proven
+        var proven = 0
+        views.reserveCapacity(situation.seen.instances.count)
+        for instance in situation.seen.instances.values where instance.key == state.key {
+            var isProven = known.contains(instance.id)
+            if isProven { proven += 1 }
+            // What is being removed is remembered until it is gone: the removal may be interrupted.
+            guard !situation.removing.contains(instance.id) else { continue }
+            let server = servers[instance.id]
+            let health = situation.health(of: instance, server)
+            if !isProven, instance.phase == .running, !instance.isTask, health == .healthy {
+                isProven = true
+                state.proven.insert(instance.id)
+                newlyProven.append(instance.id)
+            }
+            let view = InstanceView(
+                id: instance.id, release: instance.release, ordinal: instance.id.ordinal,
+                condition: situation.condition(of: instance, isProven: isProven, health: health),
+                isProven: isProven, isRunning: instance.phase == .running, routed: server?.state,
+                isDraining: state.drainingSince[instance.id] != nil)
+            if instance.isTask { tasks.append(view) } else { views.append(view) }
+        }
+        forgetWhatIsGone(areProven: proven)
+        views.sort { ($0.release.value, $0.ordinal, $0.id.text) < ($1.release.value, $1.ordinal, $1.id.text) }
+        for (place, view) in views.enumerated() {
+            let start = places[view.release]?.lowerBound ?? place
+            places[view.release] = start..<(place + 1)
+        }
+        areStrangersServing =
+            servers.values.count { $0.state.isServing } != views.count { $0.isTaking }
+        noteHealthy()
+        if let failure = situation.routeFailure, !isRouteRight() { refusal = failure }
+    }
+
+    private mutating func forgetWhatIsGone(areProven count: Int) {
+        let (seen, key, launching) = (situation.seen.instances, state.key, situation.launching)
+        let isMine = { (id: InstanceID) in seen[id]?.key == key }
+        if count + newlyProven.count < state.proven.count { state.proven = state.proven.filter(isMine) }
+        if !state.drainingSince.isEmpty {
+            state.drainingSince = state.drainingSince.filter { isMine($0.key) }
+        }
+        guard let baseline = state.rollout?.baseline, !baseline.isEmpty else { return }
+        state.rollout?.baseline = baseline.filter { isMine($0) || launching.contains($0) }
+    }
+
+    private mutating func noteHealthy() {
+        for id in newlyProven.sorted() {
+            guard let instance = situation.seen.instances[id] else { continue }
             notes.append(
                 Note(
-                    .instanceHealthy, "\(instance.id) is healthy", instance: instance.id,
-                    release: instance.release,
+                    .instanceHealthy, "\(id) is healthy", instance: id, release: instance.release,
                     details: ["afterMilliseconds": "\((now - instance.startedAt).milliseconds)"]))
         }
-        views = present.map {
-            InstanceView(seen: $0, condition: situation.condition(of: $0, proven: state.proven))
-        }
-        if let failure = situation.routeFailure, !matches(desiredRoute()) { refusal = failure }
     }
 
     mutating func lookAgain(after span: Span) { lookAgain(at: now + span) }
@@ -73,28 +121,35 @@ struct Draft {
     /// While something is on its way; a router that refuses is not asked again at once.
     mutating func lookSoon() { lookAgain(after: refusal == nil ? Limits.briskLook : Limits.watchLook) }
 
+    /// The places of a release's instances in `views`.
+    func range(of release: ReleaseNumber) -> Range<Int> { places[release] ?? 0..<0 }
+
+    func view(_ id: InstanceID) -> InstanceView? {
+        guard let release = situation.seen.instances[id]?.release else { return nil }
+        return views[range(of: release)].first { $0.id == id }
+    }
+
+    /// Those of a release that are not on their way out.
     func views(of release: ReleaseNumber) -> [InstanceView] {
-        views.filter { $0.release == release && state.drainingSince[$0.id] == nil }
+        views[range(of: release)].filter { !$0.isDraining }
     }
 
-    func fit(_ release: ReleaseNumber) -> [InstanceView] {
-        views(of: release).filter { $0.condition == .fit }
-    }
+    func fit(_ release: ReleaseNumber) -> [InstanceView] { views[range(of: release)].filter(\.isFit) }
+    func fitCount(_ release: ReleaseNumber) -> Int { views[range(of: release)].count { $0.isFit } }
+    func hasFit(_ release: ReleaseNumber) -> Bool { views[range(of: release)].contains { $0.isFit } }
 
-    /// The release that new requests should go to now.
+    /// The release that new requests should go to now, or, where two share them, the one that had them before.
     var servingRelease: ReleaseNumber? {
         guard !state.isRetiring else { return nil }
-        return switch state.rollout?.phase {
-        case .switching, .watching: state.rollout?.to
-        case .launching, .returning, .ended, nil: state.current
-        }
+        guard let rollout = state.rollout, rollout.split != .none else { return state.current }
+        return rollout.split == .share(100) ? rollout.to : state.current ?? rollout.to
     }
 
     /// Routes first, so that nothing is removed while requests still go to it.
     func finish() -> Plan {
         Plan(
-            state: state, steps: routing + launches + removals, notes: notes,
-            lookAgainAt: max(lookAgainAt, now + Limits.briskLook), isGone: isGone)
+            state: state, steps: routing + launches + checks + removals, notes: notes,
+            usesTraffic: usesTraffic, lookAgainAt: max(lookAgainAt, now + Limits.briskLook), isGone: isGone)
     }
 }
 
@@ -111,9 +166,14 @@ extension ServiceState {
             switch rollout.phase {
             case .launching(let since): .launching(since: min(since, now))
             case .switching(let since): .switching(since: min(since, now))
-            case .watching(let since): .watching(since: min(since, now))
+            case .waiting(let since): .waiting(since: min(since, now))
             case .returning(let since, let reason): .returning(since: min(since, now), reason: reason)
             case .ended: rollout.phase
             }
+        self.rollout?.pause?.since = min(rollout.pause?.since ?? now, now)
+        self.rollout?.analysis?.lookedAt = min(rollout.analysis?.lookedAt ?? now, now)
+        self.rollout?.gates = rollout.gates.mapValues {
+            if case .open(let since, let task) = $0 { .open(since: min(since, now), task: task) } else { $0 }
+        }
     }
 }

@@ -2,8 +2,8 @@ package import Model
 
 /// What a rollout would do if nothing went wrong: the real rules, run against an obliging world.
 package enum Preview {
-    /// More rounds than any blue-green rollout needs; reaching it means that the plan does not end.
-    static let roundLimit = 200
+    /// Rounds for each stage, and for the clearing away: more than any needs. Reaching it means that there is no end.
+    static let roundsOfStage = 60
 
     /// The steps from `situation` to the end of its rollout, in order. Changes nothing.
     package static func steps(_ situation: Situation) -> [Step] {
@@ -12,13 +12,15 @@ package enum Preview {
         var steps: [Step] = []
         // Twice as long each time that nothing is to do, so that a watch of a day costs a few rounds.
         var pause = Limits.briskLook
-        for _ in 0..<roundLimit {
+        let stages = situation.state.rollout?.stages.count ?? 0
+        for _ in 0..<(roundsOfStage * (stages + 3)) {
             let plan = Planner.plan(world)
             let isIdle = plan.steps.isEmpty && plan.state == world.state
             if isIdle, plan.state.rollout == nil, plan.state.drainingSince.isEmpty { break }
             world.state = plan.state
             steps += plan.steps
             for step in plan.steps { world.carryOut(step) }
+            world.state.sayYes(at: world.now)
             if plan.isGone { break }
             pause = isIdle ? pause + pause : Limits.briskLook
             world.now = world.now + pause
@@ -46,11 +48,17 @@ extension Situation {
         case .launch(let id, let release):
             seen.instances[id] = ObservedInstance(
                 id: id, key: state.key, release: release, phase: .running, address: "", startedAt: now)
+        case .runTask(let id, let release, _):
+            seen.instances[id] = ObservedInstance(
+                id: id, key: state.key, release: release, phase: .exited(status: 0), address: "",
+                startedAt: now, isTask: true)
+        case .check(let check):
+            gateReports[check.idempotencyKey] = GateReport(.passed(detail: ""), at: now)
         case .remove(let id, _, _):
             seen.instances[id] = nil
         case .route(let route):
             seen.router.isRunning = true
-            var observed = ObservedRoute(listener: route.listener)
+            var observed = ObservedRoute(listener: route.listener, match: route.match)
             for server in route.servers {
                 observed.servers[server.id] = ObservedServer(
                     state: server.state, health: .healthy, sessions: 0)
@@ -59,6 +67,20 @@ extension Situation {
             seen.router.routes[state.key] = observed
         case .removeRoute(let key):
             seen.router.routes[key] = nil
+        }
+    }
+}
+
+extension ServiceState {
+    /// Says what a person or a comparison would say for the rollout to go on.
+    fileprivate mutating func sayYes(at now: Instant) {
+        if rollout?.pause != nil { _ = try? resume(at: now, by: "") }
+        guard let rollout, case .gate(let gate) = rollout.currentStage.wait,
+            case .open = rollout.gates[gate.name]
+        else { return }
+        switch gate.kind {
+        case .approval, .analysis: self.rollout?.gates[gate.name] = .passed(at: now, detail: "")
+        case .health, .http, .command, .webhook, .query: break
         }
     }
 }

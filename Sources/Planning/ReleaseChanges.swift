@@ -21,7 +21,12 @@ extension ReleaseChange {
                 "memory \(run.limits.memory), cpu \(Double(run.limits.milliCPU) / 1000), pids \(run.limits.pids)",
             "run.scratch": run.scratch.map { "\($0.path) (\($0.size))" }.joined(separator: ", "),
             "run.stop-grace": "\(run.stopGrace)",
-            "rollout.strategy": content.rollout.strategy.rawValue,
+            "run.autoscale": run.autoscale.map(text) ?? "",
+            "rollout.strategy": text(content.rollout.strategy),
+            "rollout.before-switch": text(content.rollout.beforeSwitch),
+            "rollout.after-switch": text(content.rollout.afterSwitch),
+            "rollout.analysis": text(content.rollout.analysis),
+            "rollout.rollback-window": "\(content.rollout.rollbackWindow)",
             "rollout.drain": "\(content.rollout.drain)",
             "rollout.watch": "\(content.rollout.watch)",
             "rollout.deadline": "\(content.rollout.deadline)",
@@ -43,5 +48,72 @@ extension ReleaseChange {
             }
         return "\(what) every \(check.interval), timeout \(check.timeout), "
             + "up after \(check.healthyAfter), down after \(check.unhealthyAfter)"
+    }
+
+    private static func text(_ strategy: RolloutSettings.Strategy) -> String {
+        switch strategy {
+        case .blueGreen, .recreate: return strategy.name
+        case .rolling(let rolling):
+            return
+                "rolling, batch \(rolling.batch), surge \(rolling.surge), min-healthy \(rolling.minHealthy), "
+                + "min-ready \(rolling.minReady)"
+        case .canary(let steps): return "canary: " + steps.map(text).joined(separator: ", ")
+        }
+    }
+
+    private static func text(_ step: CanaryStep) -> String {
+        switch step {
+        case .weight(let share, let instances):
+            "weight \(share)" + (instances.map { " on \($0)" } ?? "")
+        case .analyze(let span): "analyze \(span)"
+        case .pause(let span): span.map { "pause \($0)" } ?? "pause"
+        case .match(let match): "match \(match.header)" + (match.value.map { " = \($0)" } ?? "")
+        case .gate(let gate): text([gate])
+        }
+    }
+
+    private static func text(_ gates: [Gate]) -> String {
+        gates.map { "\($0.name) (\(text($0.kind)), \($0.timeout), otherwise \($0.otherwise.rawValue))" }
+            .joined(separator: ", ")
+    }
+
+    private static func text(_ kind: Gate.Kind) -> String {
+        switch kind {
+        case .health(let span): "health \(span)"
+        case .http(let path, let status, let body):
+            "GET \(path) \(status)" + (body.map { " with \($0)" } ?? "")
+        case .command(let command): command.joined(separator: " ")
+        case .approval: "approval"
+        case .analysis(let span): "analysis \(span)"
+        case .webhook(let url): "POST \(url)"
+        case .query(let query): text(query)
+        }
+    }
+
+    private static func text(_ query: MetricQuery) -> String {
+        let bounds = [
+            query.least.map { "at least \(Double($0) / 1000)" },
+            query.most.map { "at most \(Double($0) / 1000)" },
+        ]
+        return ([query.query, "at", query.server] + bounds.compactMap { $0 }).joined(separator: " ")
+    }
+
+    private static func text(_ analysis: AnalysisSettings) -> String {
+        let numbers =
+            "false alarms \(Double(analysis.falseAlarms) / 100)%, at least \(analysis.minRequests) requests, "
+            + "errors +\(Double(analysis.errorTolerance) / 100)%, slowdown \(analysis.slowdownTolerance)%"
+        return
+            ([numbers, analysis.hasBaseline ? "with a baseline" : "without a baseline"]
+            + analysis.queries.map(text)).joined(separator: ", ")
+    }
+
+    private static func text(_ autoscale: Autoscale) -> String {
+        let target =
+            switch autoscale.target {
+            case .requestsPerSecond(let count): "\(count) requests a second"
+            case .cpu(let percent): "\(percent)% of the CPU limit"
+            case .concurrency(let count): "\(counted(count, "request")) at a time"
+            }
+        return "\(autoscale.min) to \(autoscale.max) instances, \(target) each"
     }
 }

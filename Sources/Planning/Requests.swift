@@ -8,27 +8,32 @@ extension ServiceState {
         return ReleaseNumber(releasesMade)
     }
 
-    /// Begins to roll out `release`, ending whatever rollout was under way.
+    /// Begins to roll out `release`, ending whatever rollout was under way; or, if `isQueued`, after that one.
     package mutating func deploy(
-        _ release: Release, replacing old: Release?, at now: Instant, by operatorName: String
+        _ release: Release, replacing old: Release?, isQueued: Bool = false, at now: Instant,
+        by operatorName: String
     ) throws -> [Note] {
         if isRetiring { throw ServiceState.isRetiringFailure(key) }
-        let notes = begin(.deploy, to: release.number, at: now, by: operatorName)
-        // A count set by hand stands until the declared count itself changes, and then until that release has
-        // succeeded: what serves keeps its size meanwhile.
-        if let old, old.content.run.replicas != release.content.run.replicas {
-            rollout?.resetsReplicas = true
+        guard isQueued, let rollout else {
+            return begin(.deploy, release, replacing: old, at: now, by: operatorName)
         }
-        return notes
+        guard queued.count < Limits.queuedRollouts else {
+            throw Failure(
+                .conflict, "\(counted(queued.count, "deploy")) of \(key) wait already",
+                suggestion: "deploy without --queue to put this one in the place of all of them")
+        }
+        queued.append(QueuedRollout(to: release.number, by: operatorName))
+        let text = "\(release.number) waits for \(rollout.to) and \(counted(queued.count - 1, "other"))"
+        return [Note(.queued, text, release: release.number, details: ["by": operatorName])]
     }
 
     /// Goes back to `target`, or to the last good release before the current one. During a deploy, aborts it.
     package mutating func rollBack(
-        to target: ReleaseNumber?, known: Set<ReleaseNumber>, at now: Instant, by operatorName: String
+        to target: ReleaseNumber?, known: [ReleaseNumber: Release], at now: Instant, by operatorName: String
     ) throws -> [Note] {
         if isRetiring { throw ServiceState.isRetiringFailure(key) }
         if let rollout, rollout.kind == .deploy, target == nil || target == rollout.from {
-            return try abort(rollout, at: now, by: operatorName)
+            return try abort(at: now, by: operatorName)
         }
         guard let current else {
             throw Failure(
@@ -39,7 +44,7 @@ extension ServiceState {
                 .notFound, "\(key) has no older good release than \(current)",
                 suggestion: "`kiln history \(key)` lists what can be named with --to")
         }
-        guard known.contains(destination) else {
+        guard let release = known[destination] else {
             throw Failure(
                 .notFound, "\(key) has no release \(destination)",
                 suggestion: "`kiln history \(key)` lists the releases there are")
@@ -50,20 +55,8 @@ extension ServiceState {
         guard destination != current || rollout != nil else {
             throw Failure(.conflict, "\(destination) is what serves already")
         }
-        return begin(.rollback, to: destination, at: now, by: operatorName)
-    }
-
-    private mutating func abort(_ rollout: Rollout, at now: Instant, by operatorName: String) throws -> [Note]
-    {
-        guard let from = rollout.from else {
-            throw Failure(
-                .notFound, "\(rollout.to) is the first release: there is none to go back to",
-                suggestion: "`kiln retire \(key)` stops the service")
-        }
-        guard !rollout.isReturning else { return [] }
-        let reason = "\(operatorName) asked for it"
-        self.rollout?.phase = .returning(since: now, reason: reason)
-        return [Note(.returning, "\(from) takes its traffic back: \(reason)", release: from)]
+        return begin(
+            .rollback, release, replacing: known[current], at: now, by: operatorName)
     }
 
     /// Keeps `count` instances of each release from now on.
@@ -82,46 +75,67 @@ extension ServiceState {
     /// Stops the service and removes all that runs of it.
     package mutating func beginRetiring(at now: Instant) -> [Note] {
         guard !isRetiring else { return [] }
-        supersede(at: now)
+        let ended = supersede(at: now)
+        queued = []
         isRetiring = true
-        return [Note(.retiring, "\(key) is being retired")]
+        return ended + [Note(.retiring, "\(key) is being retired")]
     }
 
-    private mutating func begin(
-        _ kind: Rollout.Kind, to release: ReleaseNumber, at now: Instant, by operatorName: String
+    /// Ends the rollout under way in favour of this one, which also takes the place of those that wait.
+    mutating func begin(
+        _ kind: Rollout.Kind, _ release: Release, replacing old: Release?, at now: Instant,
+        by operatorName: String
     ) -> [Note] {
-        supersede(at: now)
+        let ended = supersede(at: now)
+        queued = []
         rolloutsBegun += 1
-        rollout = Rollout(
-            number: rolloutsBegun, kind: kind, from: current, to: release, startedAt: now, by: operatorName)
+        // A count set by hand stands until the declared count itself changes, and then until that release has
+        // succeeded: what serves keeps its size meanwhile.
+        let resets =
+            kind == .deploy && release.content.run.autoscale == nil
+            && old.map { $0.content.run.replicas != release.content.run.replicas } == true
+        let declared = release.content.run.replicas
+        var next = Rollout(
+            number: rolloutsBegun, kind: kind, from: current, to: release.number, startedAt: now,
+            stages: stages(kind, release, size: resets ? declared : replicas ?? declared), by: operatorName)
+        next.resetsReplicas = resets
+        rollout = next
         // A fresh start: an old release's crashes must not hold back the one that mends them.
         restarts = RestartHistory()
         standbyRestarts = RestartHistory()
-        let text = kind == .deploy ? "rolling out \(release)" : "rolling back to \(release)"
-        return [Note(.rolloutBegan, text, release: release, details: ["kind": kind.rawValue])]
+        let text = kind == .deploy ? "rolling out \(release.number)" : "rolling back to \(release.number)"
+        return ended + [
+            Note(.rolloutBegan, text, release: release.number, details: ["kind": kind.rawValue])
+        ]
     }
 
-    private mutating func supersede(at now: Instant) {
-        guard var old = rollout else { return }
+    private func stages(_ kind: Rollout.Kind, _ release: Release, size: Int) -> [RolloutStage] {
+        var content = release.content
+        let isWarm = standbys.contains(release.number) || release.number == current
+        let isRecent = good.suffix(content.rollout.rollbackWindow + 1).contains(release.number)
+        let isDirect = kind == .rollback && (isWarm || isRecent)
+        // One that runs in full already needs no batches.
+        if isDirect, isWarm, case .rolling = content.rollout.strategy {
+            content.rollout.strategy = .blueGreen
+        }
+        return RolloutStage.program(content, size: size, replacesNothing: current == nil, isDirect: isDirect)
+    }
+
+    private mutating func supersede(at now: Instant) -> [Note] {
+        guard var old = rollout else { return [] }
         // The first release of all is the only one there is to go back to, once it serves.
-        if current == nil, case .watching = old.phase {
+        if current == nil, case .waiting = old.phase, old.currentStage.split == .share(100) {
             current = old.to
             good = [old.to]
         }
         old.phase = .ended(at: now, .superseded)
         lastRollout = old
         rollout = nil
+        return [Note(.rolloutEnded, old.endText, release: old.to, details: old.endDetails)]
     }
 
-    private static func isRetiringFailure(_ key: ServiceKey) -> Failure {
+    static func isRetiringFailure(_ key: ServiceKey) -> Failure {
         Failure(
             .conflict, "\(key) is being retired", suggestion: "wait until `kiln status` no longer lists it")
     }
-}
-
-extension Rollout {
-    /// Whether the old release is taking its traffic back.
-    var isReturning: Bool { if case .returning = phase { true } else { false } }
-    /// Whether the new release is still to be proven, without traffic.
-    var isLaunching: Bool { if case .launching = phase { true } else { false } }
 }

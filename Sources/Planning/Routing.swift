@@ -9,43 +9,61 @@ extension Draft {
             if situation.route != nil { routing.append(.removeRoute(state.key)) }
             return
         }
-        let desired = desiredRoute()
-        guard !matches(desired) else { return }
-        routing.append(.route(desired))
+        guard !isRouteRight() else { return }
+        routing.append(.route(desiredRoute()))
         lookSoon()
     }
 
-    func desiredRoute() -> Route {
-        let serving = servingRelease
-        // With nobody fit to take over, traffic stays where it is: a bad answer can recover, no answer cannot.
-        let canServe = serving.map { !fit($0).isEmpty } ?? false
+    /// By the weights that `split` gave last.
+    private func desiredRoute() -> Route {
         let servers = views.compactMap { view -> RouteServer? in
-            guard case .running = view.seen.phase, !view.isDead, !gone.contains(view.id),
-                let content = situation.releases[view.release]?.content
+            guard shouldBeRouted(view), let content = situation.releases[view.release]?.content,
+                let seen = situation.seen.instances[view.id]
             else { return nil }
             return RouteServer(
-                id: view.id, address: view.seen.address, port: content.run.port, health: content.run.health,
-                state: serverState(view, serving: serving, canServe: canServe))
+                id: view.id, address: seen.address, port: content.run.port, health: content.run.health,
+                state: routeState(view))
         }
-        return Route(key: state.key, listener: listener(for: serving), servers: servers)
+        return Route(
+            key: state.key, listener: listener(for: servingRelease), match: desiredMatch(),
+            servers: servers.sorted { $0.id < $1.id })
     }
 
-    private func serverState(
-        _ view: InstanceView, serving: ReleaseNumber?, canServe: Bool
-    ) -> RouteServer.State {
-        if state.drainingSince[view.id] != nil { return .draining }
-        guard state.proven.contains(view.id) else { return .warm }
-        if view.release == serving { return .serving(weight: Limits.fullWeight) }
-        if !canServe, !state.isRetiring, case .serving(let weight) = situation.route?.servers[view.id]?.state
-        {
-            return .serving(weight: weight)
+    private func shouldBeRouted(_ view: InstanceView) -> Bool {
+        view.isRunning && !view.isDead && !gone.contains(view.id) && situation.releases[view.release] != nil
+    }
+
+    private func routeState(_ view: InstanceView) -> RouteServer.State {
+        if view.isDraining { return .draining }
+        return view.isProven && view.weight > 0 ? .serving(weight: view.weight) : .warm
+    }
+
+    /// Whether the router does what it should, or has nothing to do.
+    mutating func isRouteRight() -> Bool {
+        split()
+        let listener = listener(for: servingRelease)
+        guard situation.seen.router.isRunning, let observed = situation.route else {
+            return listener == nil && !views.contains(where: shouldBeRouted)
         }
-        return .warm
+        guard observed.listener == listener, observed.match == desiredMatch() else { return false }
+        var expected = 0
+        for view in views where shouldBeRouted(view) {
+            guard view.routed == routeState(view) else { return false }
+            expected += 1
+        }
+        return observed.servers.count == expected
+    }
+
+    /// Requests that go to the new release by their header, once it is proven.
+    func desiredMatch() -> RouteMatch? {
+        guard let rollout = state.rollout, let header = rollout.match else { return nil }
+        let ids = views[range(of: rollout.to)].filter(\.isAble).map(\.id).sorted()
+        return ids.isEmpty ? nil : RouteMatch(header: header, servers: ids)
     }
 
     /// Nobody is let in before the first release may serve; a retiring service keeps its door until it is empty,
     /// so that requests in flight are answered.
-    private func listener(for serving: ReleaseNumber?) -> Listener? {
+    func listener(for serving: ReleaseNumber?) -> Listener? {
         guard let serving, !mustLeaveDoorShut else { return situation.route?.listener }
         return situation.releases[serving]?.content.listen
     }
@@ -58,15 +76,5 @@ extension Draft {
         else { return false }
         let door = situation.releases[current]?.content.listen
         return situation.route?.listener != door && situation.releases[rollout.to]?.content.listen != door
-    }
-
-    func matches(_ desired: Route) -> Bool {
-        guard situation.seen.router.isRunning, let observed = situation.route else {
-            return desired.servers.isEmpty && desired.listener == nil
-        }
-        guard observed.listener == desired.listener, observed.servers.count == desired.servers.count else {
-            return false
-        }
-        return desired.servers.allSatisfy { observed.servers[$0.id]?.state == $0.state }
     }
 }

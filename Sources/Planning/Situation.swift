@@ -10,6 +10,14 @@ package struct Situation: Hashable, Sendable {
     package var launching: Set<InstanceID>
     /// Removals that this daemon is carrying out now: as good as gone.
     package var removing: Set<InstanceID>
+    /// Gates' questions under way, by their idempotency keys.
+    package var checking: Set<String>
+    /// The newest answer to each question.
+    package var gateReports: [String: GateReport]
+    /// What the router counted of each instance since the last decision that used it.
+    package var traffic: [InstanceID: RequestCounts]
+    /// The load of late, oldest first.
+    package var load: [LoadSample]
     /// Launches that failed since the last decision and left nothing behind.
     package var launchFailures: [LaunchFailure]
     /// Why the router last refused what it was asked, if it did.
@@ -20,7 +28,9 @@ package struct Situation: Hashable, Sendable {
 
     package init(
         state: ServiceState, releases: [ReleaseNumber: Release], seen: Observation,
-        launching: Set<InstanceID> = [], removing: Set<InstanceID> = [], launchFailures: [LaunchFailure] = [],
+        launching: Set<InstanceID> = [], removing: Set<InstanceID> = [], checking: Set<String> = [],
+        gateReports: [String: GateReport] = [:], traffic: [InstanceID: RequestCounts] = [:],
+        load: [LoadSample] = [], launchFailures: [LaunchFailure] = [],
         routeFailure: String? = nil,
         lookingSince: Instant? = nil, now: Instant
     ) {
@@ -29,6 +39,10 @@ package struct Situation: Hashable, Sendable {
         self.seen = seen
         self.launching = launching
         self.removing = removing
+        self.checking = checking
+        self.gateReports = gateReports
+        self.traffic = traffic
+        self.load = load
         self.launchFailures = launchFailures
         self.routeFailure = routeFailure
         self.lookingSince = lookingSince
@@ -38,7 +52,9 @@ package struct Situation: Hashable, Sendable {
     package var route: ObservedRoute? { seen.router.routes[state.key] }
 
     /// How many instances a release should have when it is kept running.
-    package func size(of release: ReleaseNumber) -> Int {
+    package func size(of release: ReleaseNumber) -> Int { size(of: release, state) }
+
+    func size(of release: ReleaseNumber, _ state: ServiceState) -> Int {
         let declared = releases[release]?.content.run.replicas ?? 0
         if let rollout = state.rollout, rollout.resetsReplicas, rollout.to == release { return declared }
         return state.replicas ?? declared
@@ -51,6 +67,17 @@ package struct Situation: Hashable, Sendable {
     }
 
     func elapsed(since: Instant) -> Span { now - begun(since) }
+}
+
+/// The newest answer to a gate's question.
+package struct GateReport: Hashable, Sendable {
+    package var answer: GateAnswer
+    package var at: Instant
+
+    package init(_ answer: GateAnswer, at: Instant) {
+        self.answer = answer
+        self.at = at
+    }
 }
 
 /// A launch that was tried and failed.
@@ -81,17 +108,34 @@ struct InstanceView: Hashable {
         case dead(RemovalReason)
     }
 
-    var seen: ObservedInstance
-    var condition: Condition
-    var id: InstanceID { seen.id }
-    var release: ReleaseNumber { seen.release }
+    let id: InstanceID
+    let release: ReleaseNumber
+    /// When it was named, among all of its service.
+    let ordinal: Int
+    let condition: Condition
+    /// Passed its health check once.
+    let isProven: Bool
+    let isRunning: Bool
+    /// What the router does with it now; nil where it does not know it.
+    let routed: RouteServer.State?
+    /// On its way out.
+    var isDraining: Bool
+    /// Its share of new requests by the split that is wanted; 0: none.
+    var weight = 0
+    /// Of a release that leaves, and serves on while others are missing.
+    var isHeld = false
+
     var isDead: Bool { if case .dead = condition { true } else { false } }
+    var isFit: Bool { condition == .fit && !isDraining }
+    var isTaking: Bool { routed?.isServing == true }
+    /// May take traffic. Sick ones too: the router itself passes over what does not answer.
+    var isAble: Bool { isProven && !isDead && !isDraining }
 }
 
 extension Situation {
     /// The health of a running instance, by whoever probes it.
-    func health(of instance: ObservedInstance) -> Health {
-        guard let server = route?.servers[instance.id] else { return .unproven }
+    func health(of instance: ObservedInstance, _ server: ObservedServer?) -> Health {
+        guard let server else { return .unproven }
         let health = releases[instance.release]?.content.run.health
         guard case .command = health?.kind else { return server.health }
         // The router can only see the port of such an instance; the command has the say, the port must be open.
@@ -102,15 +146,13 @@ extension Situation {
         }
     }
 
-    func condition(of instance: ObservedInstance, proven: Set<InstanceID>) -> InstanceView.Condition {
+    func condition(of instance: ObservedInstance, isProven: Bool, health: Health) -> InstanceView.Condition {
         switch instance.phase {
         case .launching: return launching.contains(instance.id) ? .pending : .dead(.halfMade)
         case .exited: return .dead(.exited)
         case .running: break
         }
-        if proven.contains(instance.id) {
-            return !instance.isMonitored || health(of: instance) == .failing ? .sick : .fit
-        }
+        if isProven { return !instance.isMonitored || health == .failing ? .sick : .fit }
         // One of a release that nobody knows did nothing wrong: it is let go like any other that is not wanted.
         guard let deadline = releases[instance.release]?.content.rollout.deadline else { return .starting }
         // One that started far in the future did so before the clock was set back: it had its time too.

@@ -33,9 +33,12 @@ package protocol Platform: Sendable {
 package struct LaunchOrder: Hashable, Sendable {
     package var id: InstanceID
     package var release: Release
+    /// Run once instead of the image's own command, in the same surroundings; its end is not a failure of the instance.
+    package var task: [String]?
 
-    package init(id: InstanceID, release: Release) {
+    package init(id: InstanceID, release: Release, task: [String]? = nil) {
         self.id = id
         self.release = release
+        self.task = task
     }
 }

@@ -39,4 +39,34 @@ enum Bounds {
     static let drain = Span.zero...Span.seconds(3600)
     static let watch = Span.zero...Span.seconds(86_400)
     static let deadline = Span.seconds(1)...Span.seconds(86_400)
+    static let minReady = Span.zero...Span.seconds(3600)
+
+    static let steps = 100
+    static let weight = 0...100
+    /// A rollout may wait a week for a person, and no longer.
+    static let pause = Span.seconds(1)...Span.seconds(7 * 86_400)
+    static let analyze = Span.seconds(10)...Span.seconds(86_400)
+    static let gates = 20
+    static let gateNameBytes = 40
+    static let gateTimeout = Span.seconds(1)...Span.seconds(7 * 86_400)
+    static let gateHealth = Span.seconds(1)...Span.seconds(86_400)
+    static let gateBodyBytes = 1024
+    static let httpStatus = 100...599
+    static let headerNameBytes = 100
+    static let headerValueBytes = 256
+
+    static let queries = 10
+    static let queryBytes = 4096
+    /// Thousandths: a threshold beyond a billion is not meant.
+    static let threshold = -1_000_000_000_000...1_000_000_000_000
+    /// Hundredths of a per cent. More than half of all rollouts stopped in error would be no trial.
+    static let falseAlarms = 1...5000
+    static let errorTolerance = 0...10_000
+    static let slowdownTolerance = 0...1000
+    static let minRequests = 1...1_000_000
+    static let rollbackWindow = 0...20
+
+    static let percent = 0...100
+    static let requestsPerSecond = 1...1_000_000
+    static let concurrency = 1...100_000
 }

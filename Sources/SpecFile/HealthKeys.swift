@@ -24,14 +24,8 @@ enum HealthKeys {
 
     static let all: [any AnyKey] = [path, tcp, command, interval, timeout, healthyAfter, unhealthyAfter]
 
-    static let form: Form<HealthCheck> = {
-        var form = Form<HealthCheck>.section(all, example: "{path: /}", build: build)
-        form.schema = form.schema.adding([
-            "oneOf": .list(
-                [path.name, tcp.name, command.name].map { .object(["required": .list([.text($0)])]) })
-        ])
-        return form
-    }()
+    static let form = Form<HealthCheck>.section(all, example: "{path: /}", build: build)
+        .requiringOne(of: [path, tcp, command])
 
     private static let tcpForm: Form<Bool> = {
         var form = Form<Bool>.flag(example: "true")

@@ -46,7 +46,8 @@ extension Form where Value == Int {
             "maximum": .integer(range.upperBound / 1000),
         ])
         return Form(schema: schema, example: example) { node, label, problems in
-            if case .scalar(let text, isQuoted: false) = node.content, let count = thousandths(text),
+            if case .scalar(let text, isQuoted: false) = node.content,
+                let count = FixedPoint.units(text, decimals: 3),
                 range.contains(count)
             {
                 return count
@@ -58,15 +59,6 @@ extension Form where Value == Int {
                 line: node.line, suggestion: label.write(example))
             return nil
         }
-    }
-
-    private static func thousandths(_ text: String) -> Int? {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        let isDecimal = parts.allSatisfy { part in part.utf8.allSatisfy { (0x30...0x39).contains($0) } }
-        guard isDecimal, parts.count <= 2, parts[0].count <= 6, let whole = Int(parts[0]) else { return nil }
-        guard parts.count == 2 else { return whole * 1000 }
-        guard (1...3).contains(parts[1].count) else { return nil }
-        return Int(parts[1] + String(repeating: "0", count: 3 - parts[1].count)).map { whole * 1000 + $0 }
     }
 
     /// Permission bits in octal, whatever a YAML reader would make of the number: `0644`, `644`, `"0644"`,
@@ -148,7 +140,7 @@ extension Form where Value == ByteCount {
 }
 
 /// What stands there, for a message.
-private func written(_ node: SpecNode) -> String {
+func written(_ node: SpecNode) -> String {
     if case .scalar(let text, let isQuoted) = node.content {
         isQuoted || text.contains { $0.isWhitespace } ? quoted(text) : String(text.prefix(40))
     } else {

@@ -5,7 +5,8 @@ enum RunKeys {
     static let replicas = Key(
         "replicas",
         Form<Int>.integer(Bounds.replicas, example: "3", below: "use `kiln retire` to stop a service"),
-        "How many instances serve.", fallback: .integer(1))
+        "How many instances serve; with autoscale, how many to begin with. Without it 1, or the least that autoscale keeps."
+    )
     static let port = Key(
         "port", Form<Int>.integer(Bounds.port, example: "8080"),
         "The port inside an instance that requests and probes go to.", required: true)
@@ -27,7 +28,12 @@ enum RunKeys {
         "stop-grace", Form<Span>.span(Bounds.stopGrace, example: "10s"),
         "How long a stopped instance may take after SIGTERM before it is killed.", fallback: .text("10s"))
 
-    static let all: [any AnyKey] = [replicas, port, health, scratch, limits, config, stopGrace]
+    static let autoscale = Key(
+        "autoscale", AutoscaleKeys.form,
+        "Keeps the number of instances where the load is. Without it the number changes only by a deploy or by "
+            + "`kiln scale`.")
+
+    static let all: [any AnyKey] = [replicas, port, health, scratch, limits, config, stopGrace, autoscale]
 
     /// Settings whose health check still depends on the protocol, and the lines that other checks need.
     struct Draft: Sendable {
@@ -46,11 +52,19 @@ enum RunKeys {
         let limits = section.value(limits, &problems)
         let config = section.value(config, &problems)
         let stopGrace = section.value(stopGrace, &problems)
+        let autoscale = section.value(autoscale, &problems)
+        if let replicas, let autoscale, !(autoscale.min...autoscale.max).contains(replicas) {
+            problems.add(
+                "replicas is \(replicas); autoscale keeps \(autoscale.min)…\(autoscale.max)",
+                line: section.line(of: RunKeys.replicas),
+                suggestion: "write replicas: \(autoscale.min), or leave it out")
+        }
         guard let port else { return nil }
         let settings = RunSettings(
-            replicas: replicas ?? 1, port: port, health: health ?? HealthCheck(.tcp),
+            replicas: replicas ?? autoscale?.min ?? 1, port: port, health: health ?? HealthCheck(.tcp),
             scratch: scratch.map(\.value),
-            limits: limits ?? Limits(), config: config ?? [:], stopGrace: stopGrace ?? .seconds(10))
+            limits: limits ?? Limits(), config: config ?? [:], stopGrace: stopGrace ?? .seconds(10),
+            autoscale: autoscale)
         return Draft(
             settings: settings, health: health, healthLine: section.line(of: RunKeys.health), scratch: scratch
         )

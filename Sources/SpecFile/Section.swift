@@ -68,6 +68,12 @@ struct Section {
 
     func has<Value>(_ key: Key<Value>) -> Bool { values[key.name] != nil }
 
+    /// Those of `keys` that are there, in the order of the file.
+    func given(_ keys: [any AnyKey]) -> [(name: String, line: Int)] {
+        keys.compactMap { key in values[key.name].map { (key.name, $0.line) } }
+            .enumerated().sorted { ($0.element.1, $0.offset) < ($1.element.1, $1.offset) }.map(\.element)
+    }
+
     func line<Value>(of key: Key<Value>) -> Int { values[key.name]?.line ?? line }
 
     /// nil when the key is absent or wrong; a wrong one has added its problem.
@@ -88,6 +94,15 @@ struct Section {
 }
 
 extension Form {
+    /// What an editor is told of a group in which exactly one of `keys` stands.
+    func requiringOne(of keys: [any AnyKey]) -> Form {
+        var form = self
+        form.schema = schema.adding([
+            "oneOf": .list(keys.map { .object(["required": .list([.text($0.name)])]) })
+        ])
+        return form
+    }
+
     /// A group of settings under fixed keys.
     static func section(
         _ keys: [any AnyKey], example: String,

@@ -78,7 +78,7 @@ package enum SpecStarter: String, Sendable, CaseIterable {
             rollout:
               strategy: blue-green
               drain: 10s                           # for requests in flight on the old release
-              watch: 5s                            # the new one has all traffic, and can still be sent back
+              watch: 30s                           # the new one has all traffic, and can still be sent back
               deadline: 60s                        # for every new instance to become healthy
               keep-standby: 1                      # old releases kept warm: rollback in milliseconds
 

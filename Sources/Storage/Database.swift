@@ -7,14 +7,24 @@ internal import Trust
 /// Intent, journal and history in one SQLite file. A write is on disk before its call returns.
 package final class Database: StateStore {
     private let queue: DatabaseQueue
+    private let lease: Lease
+    let eventsKept: Int
 
-    /// Opens or makes the database at `path`.
-    package init(_ path: String) throws {
+    /// Events of each service that are kept: months of a healthy one, and days of one that never rests.
+    package static let eventsKept = 10_000
+
+    /// Opens or makes the database at `path`, and takes its lease: whoever opened it before can no longer
+    /// write.
+    package init(
+        _ path: String, holder: String = Lease.thisProcess, at now: Instant? = nil,
+        eventsKept: Int = Database.eventsKept
+    ) throws {
+        self.eventsKept = eventsKept
         var configuration = Configuration()
         configuration.journalMode = .wal
         configuration.busyMode = .timeout(Database.lockPatience)
         queue = try Database.translated { try DatabaseQueue(path: path, configuration: configuration) }
-        try Database.translated {
+        lease = try Database.translated { [queue] in
             // The library lowers this to NORMAL for WAL; only FULL survives a power cut.
             try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous=FULL") }
             let level = try queue.read { try Int.fetchOne($0, sql: "PRAGMA synchronous") }
@@ -22,45 +32,13 @@ package final class Database: StateStore {
                 throw Failure(.internalError, "the database does not flush its writes", at: path)
             }
             try Database.migrator.migrate(queue)
+            let since = now ?? Instant(milliseconds: Int(Date().timeIntervalSince1970 * 1000))
+            return try queue.write { try Lease.take(holder, at: since, in: $0) }
         }
     }
 
     /// Seconds to wait for another process before giving up on the database.
     private static let lockPatience = 5.0
-
-    /// Finished steps are kept for a look at what happened, not for ever.
-    private static let journalLength = 10_000
-    private static let journalTrimEvery = 100
-
-    private static func trimJournal(_ database: GRDB.Database) throws {
-        try database.execute(
-            sql: """
-                DELETE FROM journal WHERE ended_at IS NOT NULL
-                    AND number <= (SELECT MAX(number) FROM journal) - ?
-                """, arguments: [journalLength])
-    }
-
-    private static var migrator: DatabaseMigrator {
-        var migrator = DatabaseMigrator()
-        migrator.registerMigration("1 services, releases, journal, events") { database in
-            try database.execute(
-                sql: """
-                    CREATE TABLE service (key TEXT PRIMARY KEY, generation INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
-                    CREATE TABLE release (
-                        key TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL, release TEXT NOT NULL,
-                        PRIMARY KEY (key, number)) STRICT;
-                    CREATE TABLE journal (
-                        number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, step TEXT NOT NULL,
-                        intended_at INTEGER NOT NULL, ended_at INTEGER, failure TEXT) STRICT;
-                    CREATE INDEX journal_unfinished ON journal (number) WHERE ended_at IS NULL;
-                    CREATE TABLE event (
-                        number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, at INTEGER NOT NULL,
-                        rollout INTEGER, note TEXT NOT NULL) STRICT;
-                    CREATE INDEX event_by_key ON event (key, number);
-                    """)
-        }
-        return migrator
-    }
 
     package func services() async throws -> [ServiceState] {
         try await read { database in
@@ -89,7 +67,8 @@ package final class Database: StateStore {
     package func commit(
         _ state: ServiceState, adding release: Release?, intents: [Step], notes: [Note], at now: Instant
     ) async throws -> [Int] {
-        try await write { database in
+        try await write { [lease] database in
+            try lease.check(in: database)
             let key = state.key.description
             let stored = try Int.fetchOne(
                 database, sql: "SELECT generation FROM service WHERE key = ?", arguments: [key])
@@ -109,9 +88,7 @@ package final class Database: StateStore {
                     ])
             }
             for note in notes { try Database.insert(note, of: state, at: now, into: database) }
-            if state.generation.isMultiple(of: Database.journalTrimEvery) {
-                try Database.trimJournal(database)
-            }
+            try self.trim(state, database)
             return try intents.map { step in
                 try database.execute(
                     sql: "INSERT INTO journal (key, step, intended_at) VALUES (?, ?, ?)",
@@ -122,7 +99,8 @@ package final class Database: StateStore {
     }
 
     package func finish(_ outcomes: [StepOutcome], for key: ServiceKey, at now: Instant) async throws {
-        try await write { database in
+        try await write { [lease] database in
+            try lease.check(in: database)
             let state = try String.fetchOne(
                 database, sql: "SELECT state FROM service WHERE key = ?", arguments: [key.description]
             ).map { try Database.decode($0) as ServiceState }
@@ -191,32 +169,5 @@ package final class Database: StateStore {
         _ body: @Sendable @escaping (GRDB.Database) throws -> Value
     ) async throws -> Value {
         try await Database.translated { try await queue.write(body) }
-    }
-
-    private static func translated<Value>(_ body: () throws -> Value) throws -> Value {
-        do { return try body() } catch let error as DatabaseError { throw failure(error) }
-    }
-
-    private static func translated<Value>(_ body: () async throws -> Value) async throws -> Value {
-        do { return try await body() } catch let error as DatabaseError { throw failure(error) }
-    }
-
-    private static func failure(_ error: DatabaseError) -> Failure {
-        switch error.resultCode {
-        case .SQLITE_FULL:
-            Failure(
-                .diskFull, "the database could not be written: the disk is full",
-                suggestion: "free some room; what runs goes on running", cause: error)
-        case .SQLITE_BUSY, .SQLITE_LOCKED:
-            Failure(
-                .conflict, "another process holds the database",
-                suggestion: "is a second `kiln serve` running?")
-        case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM:
-            Failure(
-                .notPermitted, "the database cannot be opened",
-                suggestion: "run as root, or choose another --root",
-                cause: error)
-        default: Failure(.storeDamaged, "the database failed", cause: error)
-        }
     }
 }

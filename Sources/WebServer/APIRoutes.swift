@@ -11,6 +11,8 @@ package enum APIRoutes {
     static let longestWait = Span.seconds(20)
     static let lookEvery = Span.milliseconds(40)
     static let eventsPerAnswer = 500
+    /// How far back the ends of rollouts are looked for: about as far as events are kept.
+    static let eventsInHistory = 10_000
     static let mostLogLines = 10_000
 
     package static func router(_ controller: Controller) -> Router<PeerContext> {
@@ -30,12 +32,11 @@ package enum APIRoutes {
         }
         router.get("v1/services/:key/history") { _, context in
             let key = try key(context)
-            let snapshot = try await controller.snapshot(of: key)
-            return try Coding.answer(
-                HistoryAnswer(
-                    releases: snapshot.releases.values.sorted { $0.number < $1.number },
-                    current: snapshot.state.current, good: snapshot.state.good,
-                    events: try await controller.events(of: key, after: 0, limit: eventsPerAnswer)))
+            return try Coding.answer(try await history(controller, key))
+        }
+        router.get("v1/services/:key/rollout") { _, context in
+            let key = try key(context)
+            return try Coding.answer(try await rolloutStatus(controller, key))
         }
         router.get("v1/services/:key/events") { request, context in
             let key = try key(context)
@@ -57,10 +58,10 @@ package enum APIRoutes {
             let key = try key(context)
             let order = try await Coding.body(DeployRequest.self, of: request)
             let last = try await controller.events(of: key, after: 0, limit: 1).last?.number ?? 0
-            let rollout = try await controller.deploy(
+            let outcome = try await controller.deploy(
                 order.content, as: key, message: order.message, by: try await context.operatorName(),
-                force: order.force)
-            return try Coding.answer(RolloutAnswer(rollout: rollout, eventsAfter: last))
+                force: order.force, queue: order.queue ?? false)
+            return try Coding.answer(outcome.answer(eventsAfter: last))
         }
         router.post("v1/services/:key/plan") { request, context in
             let order = try await Coding.body(DeployRequest.self, of: request)
@@ -74,6 +75,16 @@ package enum APIRoutes {
                 key, to: order.to, by: try await context.operatorName())
             return try Coding.answer(RolloutAnswer(rollout: rollout, eventsAfter: last))
         }
+        for control in RolloutControl.allCases {
+            router.post("v1/services/:key/rollout/\(control.rawValue)") { request, context in
+                let key = try key(context)
+                let order = try await Coding.body(RolloutControlRequest.self, of: request)
+                let last = try await controller.events(of: key, after: 0, limit: 1).last?.number ?? 0
+                let rollout = try await tell(
+                    controller, key, control, order, by: try await context.operatorName())
+                return try Coding.answer(RolloutAnswer(rollout: rollout, eventsAfter: last))
+            }
+        }
         router.post("v1/services/:key/scale") { request, context in
             let key = try key(context)
             try await controller.scale(
@@ -85,6 +96,39 @@ package enum APIRoutes {
             try await controller.retire(key)
             return try Coding.answer(try await controller.snapshot(of: key).status)
         }
+    }
+
+    private static func tell(
+        _ controller: Controller, _ key: ServiceKey, _ control: RolloutControl,
+        _ order: RolloutControlRequest,
+        by operatorName: String
+    ) async throws -> Rollout {
+        switch control {
+        case .pause: try await controller.pause(key, by: operatorName)
+        case .resume: try await controller.resume(key, by: operatorName)
+        case .promote: try await controller.promote(key, by: operatorName)
+        case .abort: try await controller.abort(key, by: operatorName)
+        case .approve: try await controller.approve(key, gate: order.gate, by: operatorName)
+        }
+    }
+
+    private static func rolloutStatus(
+        _ controller: Controller, _ key: ServiceKey
+    ) async throws -> RolloutStatus {
+        guard let status = try await controller.snapshot(of: key).rolloutStatus else {
+            throw Failure(
+                .notFound, "\(key) has had no rollout", suggestion: "`kiln deploy` begins the first one")
+        }
+        return status
+    }
+
+    private static func history(_ controller: Controller, _ key: ServiceKey) async throws -> HistoryAnswer {
+        let snapshot = try await controller.snapshot(of: key)
+        let events = try await controller.events(of: key, after: 0, limit: eventsInHistory)
+        return HistoryAnswer(
+            releases: snapshot.releases.values.sorted { $0.number < $1.number },
+            current: snapshot.state.current, good: snapshot.state.good,
+            events: events.suffix(eventsPerAnswer), ends: events.compactMap { RolloutRecord($0) })
     }
 
     private static func key(_ context: PeerContext) throws -> ServiceKey {

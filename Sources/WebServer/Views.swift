@@ -13,7 +13,22 @@ extension ServiceSnapshot {
             replicas: state.replicas ?? release?.content.run.replicas ?? 0, standbys: state.standbys,
             rollout: state.rollout, lastRollout: state.lastRollout, isRetiring: state.isRetiring,
             instances: seen.instances.values.sorted { $0.id < $1.id }.map { status(of: $0, route) },
-            traffic: route?.counts ?? TrafficCounts())
+            traffic: route?.counts ?? TrafficCounts(), queued: state.queued)
+    }
+
+    /// The rollout under way, or else the last one; nil before the first.
+    var rolloutStatus: RolloutStatus? {
+        guard let rollout = state.rollout ?? state.lastRollout else { return nil }
+        let content = releases[rollout.to]?.content
+        let counts = seen.router.routes[state.key]?.counts ?? TrafficCounts()
+        let soFar = rollout.trafficBefore.map { counts.since($0) } ?? TrafficCounts()
+        return RolloutStatus(
+            key: state.key, rollout: rollout, strategy: content?.rollout.strategy.name ?? "",
+            deadline: content?.rollout.deadline ?? .zero,
+            releases: ReleaseStatus.list(
+                rollout, size: state.replicas ?? content?.run.replicas ?? 0, standbys: state.standbys,
+                instances: status.instances),
+            traffic: rollout.traffic ?? soFar, queued: state.queued)
     }
 
     private func status(of instance: ObservedInstance, _ route: ObservedRoute?) -> InstanceStatus {
@@ -33,6 +48,17 @@ extension ServiceSnapshot {
     }
 }
 
+extension DeployOutcome {
+    func answer(eventsAfter last: Int) -> RolloutAnswer {
+        switch self {
+        case .unchanged: RolloutAnswer(rollout: nil, eventsAfter: last)
+        case .began(let rollout): RolloutAnswer(rollout: rollout, eventsAfter: last)
+        case .queued(let queued, let behind):
+            RolloutAnswer(rollout: nil, eventsAfter: last, queued: queued, behind: behind)
+        }
+    }
+}
+
 extension DeployPreview {
     var answer: PlanAnswer {
         PlanAnswer(
@@ -46,6 +72,9 @@ extension Step {
     fileprivate var text: String {
         switch self {
         case .launch(let id, let release): return "launch \(id) of \(release)"
+        case .runTask(let id, let release, let command):
+            return "run \(command.joined(separator: " ")) once, in \(id) of \(release)"
+        case .check(let check): return "ask gate \(check.gate.name)"
         case .remove(let id, let reason, _): return "remove \(id) (\(reason.rawValue))"
         case .removeRoute(let key): return "stop listening for \(key)"
         case .route(let route):

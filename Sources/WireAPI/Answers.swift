@@ -6,16 +6,23 @@ package struct FailureAnswer: Sendable, Codable {
     package init(failures: [Failure]) { self.failures = failures }
 }
 
-/// The answer to a deploy or rollback that began.
+/// The answer to a deploy or rollback that began, and to what is said to a rollout.
 package struct RolloutAnswer: Sendable, Codable {
-    /// nil: what was asked for serves already.
+    /// nil: what was asked for serves already, or waits.
     package var rollout: Rollout?
     /// The newest event before the rollout: read on from here to follow it.
     package var eventsAfter: Int
+    /// The release that waits for the rollouts before it, and how many those are.
+    package var queued: QueuedRollout?
+    package var behind: Int?
 
-    package init(rollout: Rollout?, eventsAfter: Int) {
+    package init(
+        rollout: Rollout?, eventsAfter: Int, queued: QueuedRollout? = nil, behind: Int? = nil
+    ) {
         self.rollout = rollout
         self.eventsAfter = eventsAfter
+        self.queued = queued
+        self.behind = behind
     }
 }
 
@@ -45,12 +52,15 @@ package struct ServiceStatus: Sendable, Codable {
     package var isRetiring: Bool
     package var instances: [InstanceStatus]
     package var traffic: TrafficCounts
+    /// Deploys that wait, the next one first.
+    package var queued: [QueuedRollout]?
 
     package init(
         key: ServiceKey, current: ReleaseNumber?, image: Digest?, listen: String?, replicas: Int,
         standbys: [ReleaseNumber], rollout: Rollout?, lastRollout: Rollout?, isRetiring: Bool,
-        instances: [InstanceStatus], traffic: TrafficCounts
+        instances: [InstanceStatus], traffic: TrafficCounts, queued: [QueuedRollout]? = nil
     ) {
+        self.queued = queued
         self.key = key
         self.current = current
         self.image = image
@@ -107,8 +117,14 @@ package struct HistoryAnswer: Sendable, Codable {
     package var current: ReleaseNumber?
     package var good: [ReleaseNumber]
     package var events: [Event]
+    /// How each rollout ended, oldest first.
+    package var ends: [RolloutRecord]?
 
-    package init(releases: [Release], current: ReleaseNumber?, good: [ReleaseNumber], events: [Event]) {
+    package init(
+        releases: [Release], current: ReleaseNumber?, good: [ReleaseNumber], events: [Event],
+        ends: [RolloutRecord]? = nil
+    ) {
+        self.ends = ends
         self.releases = releases
         self.current = current
         self.good = good

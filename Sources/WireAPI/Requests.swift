@@ -12,6 +12,10 @@ package enum WirePath {
     package static func scale(_ key: ServiceKey) -> String { service(key) + "/scale" }
     package static func events(_ key: ServiceKey) -> String { service(key) + "/events" }
     package static func history(_ key: ServiceKey) -> String { service(key) + "/history" }
+    package static func rollout(_ key: ServiceKey) -> String { service(key) + "/rollout" }
+    package static func rollout(_ key: ServiceKey, _ control: RolloutControl) -> String {
+        rollout(key) + "/\(control.rawValue)"
+    }
     package static func log(_ id: InstanceID) -> String { "/v1/instances/\(id)/log" }
 }
 
@@ -20,12 +24,26 @@ package struct DeployRequest: Sendable, Codable {
     package var message: String
     /// Roll out even what serves already.
     package var force: Bool
+    /// Wait for the rollout under way to end, instead of taking its place. nil: no.
+    package var queue: Bool?
 
-    package init(content: Release.Content, message: String, force: Bool) {
+    package init(content: Release.Content, message: String, force: Bool, queue: Bool? = nil) {
         self.content = content
         self.message = message
         self.force = force
+        self.queue = queue
     }
+}
+
+/// What people say to a rollout that is under way.
+package enum RolloutControl: String, Sendable, Codable, CaseIterable {
+    case pause, resume, promote, abort, approve
+}
+
+package struct RolloutControlRequest: Sendable, Codable {
+    /// The gate that is approved; nil: the one that waits.
+    package var gate: String?
+    package init(gate: String? = nil) { self.gate = gate }
 }
 
 package struct RollbackRequest: Sendable, Codable {

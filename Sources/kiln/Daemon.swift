@@ -2,6 +2,7 @@ internal import Baking
 internal import CommandLineTool
 internal import Execution
 internal import Foundation
+internal import GateClient
 internal import HostPlatform
 internal import Logging
 internal import Model
@@ -30,8 +31,24 @@ enum Daemon {
         let platform = try await HostPlatform(
             root: root, reader: LayeredImageReader(store: store), log: logger)
         let router = HAProxyRouter(root: root, watch: platform.watch)
+        let gates = GateClient()
         let controller = Controller(
-            World(platform: platform, router: router, store: database, clock: SystemClock(), logger: logger))
+            World(
+                platform: platform, router: router, gates: gates, store: database, clock: SystemClock(),
+                logger: logger))
+        do {
+            try await serve(settings, controller, logger)
+            try await gates.close()
+        } catch {
+            try? await gates.close()
+            throw error
+        }
+        if try await platform.observe().isEmpty { try await platform.tearDown() }
+    }
+
+    private static func serve(
+        _ settings: ServeSettings, _ controller: Controller, _ logger: Logger
+    ) async throws {
         try await controller.recover()
 
         unlink(settings.socket)
@@ -48,7 +65,6 @@ enum Daemon {
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
         logger.info("serving", metadata: ["root": "\(settings.root)", "socket": "\(settings.socket)"])
         try await group.run()
-        if try await platform.observe().isEmpty { try await platform.tearDown() }
     }
 }
 
@@ -71,7 +87,8 @@ private struct ControlLoop: Service {
     }
 }
 
-/// Keeps a second daemon from the same root, also after a crash: the kernel lets go of the lock with the process.
+/// Keeps a second daemon from the same root, also after a crash: the kernel lets go of the lock with the
+/// process.
 private struct RootLock {
     private let file: Int32
 
@@ -84,8 +101,11 @@ private struct RootLock {
         }
         guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
             close(file)
+            // The lock proves that somebody lives; the lease says who.
+            let lease = Lease.newest(in: root + "/kiln.db")
+            let who = lease.map { "\($0.holder) has served this folder since \($0.since)" }
             throw Failure(
-                .conflict, "another daemon serves this folder", at: root,
+                .conflict, who ?? "another daemon serves this folder", at: root,
                 suggestion: "use that one, stop it, or choose another folder with --root")
         }
     }

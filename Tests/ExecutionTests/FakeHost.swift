@@ -5,13 +5,16 @@ import Ports
 
 /// A host in memory: instances run, and a router probes and serves them. It can be told to fail, and to be killed
 /// after so many effects: from then on nothing more happens and every call throws.
-actor FakeHost: Platform, TrafficRouter {
+actor FakeHost: Platform, TrafficRouter, GateKeeper {
     struct Killed: Error {}
 
     private var running: [InstanceID: ObservedInstance] = [:]
     private var routes: [ServiceKey: Route] = [:]
     private var isRouterRunning = false
     private(set) var everLaunched: [InstanceID] = []
+    /// Commands of gates that were run, and questions that were asked.
+    private(set) var tasks: [[String]] = []
+    private(set) var questions: [String] = []
     /// Releases whose instances end at once.
     var broken: Set<ReleaseNumber> = []
     /// Releases whose instances never pass a probe.
@@ -44,8 +47,7 @@ actor FakeHost: Platform, TrafficRouter {
 
     func serving(_ key: ServiceKey) -> [InstanceID] {
         guard isRouterRunning else { return [] }
-        return routes[key]?.servers.filter { if case .serving = $0.state { true } else { false } }.map(\.id)
-            ?? []
+        return routes[key]?.servers.filter(\.state.isServing).map(\.id) ?? []
     }
 
     // MARK: Platform
@@ -63,7 +65,9 @@ actor FakeHost: Platform, TrafficRouter {
         everLaunched.append(order.id)
         running[order.id] = ObservedInstance(
             id: order.id, key: order.release.key, release: order.release.number,
-            phase: isBroken ? .exited(status: 1) : .running, address: "10.0.0.1", startedAt: clock.now)
+            phase: isBroken ? .exited(status: 1) : order.task != nil ? .exited(status: 0) : .running,
+            address: "10.0.0.1", startedAt: clock.now, isTask: order.task != nil)
+        if let task = order.task { tasks.append(task) }
     }
 
     func remove(_ id: InstanceID, grace: Span) async throws {
@@ -77,6 +81,13 @@ actor FakeHost: Platform, TrafficRouter {
     }
     func execute(_ command: [String], in id: InstanceID, timeout: Span) async throws -> Int { 0 }
 
+    // MARK: Gates
+
+    func ask(_ check: GateCheck) async -> GateAnswer {
+        questions.append(check.idempotencyKey)
+        return questions.count == 1 ? .unanswered(reason: "busy") : .passed(detail: "200")
+    }
+
     // MARK: Router
 
     func observe() async throws -> ObservedRouter {
@@ -84,7 +95,7 @@ actor FakeHost: Platform, TrafficRouter {
         guard isRouterRunning else { return ObservedRouter() }
         var seen = ObservedRouter(isRunning: true)
         for (key, route) in routes {
-            var observed = ObservedRoute(listener: route.listener)
+            var observed = ObservedRoute(listener: route.listener, match: route.match)
             for server in route.servers {
                 let instance = running[server.id]
                 let passes = instance?.phase == .running && !mute.contains(instance!.release)

@@ -118,11 +118,9 @@ import Testing
             try await Task.sleep(for: .milliseconds(100))
             kill(process.pid, SIGTERM)
             try await eventually { Files.text(exitFile) == "7" }
-            // httpd does not listen for SIGTERM, so nobody waits for it.
+            // httpd does not listen for SIGTERM, so nobody waits for it: the test's own time is shorter.
             try await host.launch(host.order(2))
-            let begin = Monotonic.now
-            try await host.platform.remove(host.id(2), grace: .seconds(20))
-            #expect(Monotonic.now - begin < 10_000)
+            try await host.platform.remove(host.id(2), grace: .seconds(600))
         }
     }
 

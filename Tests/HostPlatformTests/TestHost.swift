@@ -147,7 +147,8 @@ final class TestHost: Sendable {
 
     func order(
         _ ordinal: Int, _ image: Digest = TestImages.digest(.server), release: Int = 1,
-        scratch: [ScratchMount] = [], limits: Limits = Limits(), config: [String: String] = [:]
+        scratch: [ScratchMount] = [], limits: Limits = Limits(), config: [String: String] = [:],
+        task: [String]? = nil
     ) -> LaunchOrder {
         let run = RunSettings(
             port: 8080, health: TestHost.health, scratch: scratch, limits: limits, config: config)
@@ -156,7 +157,7 @@ final class TestHost: Sendable {
             release: Release(
                 key: key, number: ReleaseNumber(release),
                 content: Release.Content(image: image, run: run, rollout: RolloutSettings(), listen: nil),
-                digest: image, createdAt: Instant(milliseconds: 0), by: "test", message: ""))
+                digest: image, createdAt: Instant(milliseconds: 0), by: "test", message: ""), task: task)
     }
 
     static let health = HealthCheck(.http(path: "/health"))

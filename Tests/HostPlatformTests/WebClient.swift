@@ -11,9 +11,26 @@ struct WebClient {
     }
 
     /// nil where no whole answer came.
-    static func get(_ address: String, _ port: Int, path: String = "/", seconds: Int = 5) -> Answer? {
-        let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(file) }
+    static func get(
+        _ address: String, _ port: Int, path: String = "/", header: String? = nil, method: String = "GET",
+        seconds: Int = 5
+    ) -> Answer? {
+        guard let file = ask(address, port, path: path, header: header, method: method, seconds: seconds)
+        else { return nil }
+        guard let bytes = Files.read(file.number, limit: 1 << 20), bytes.count > 12 else { return nil }
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard let status = Int(text.dropFirst(9).prefix(3)) else { return nil }
+        return Answer(status: status, body: text.split(separator: "\r\n\r\n").dropFirst().joined())
+    }
+
+    /// The connection over which an answer will come; nil where none was made.
+    static func ask(
+        _ address: String, _ port: Int, path: String, header: String? = nil, method: String = "GET",
+        seconds: Int = 5
+    ) -> Descriptor? {
+        let connection = Descriptor(
+            socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
+        let file = connection.number
         var limit = timeval(tv_sec: seconds, tv_usec: 0)
         setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(file, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
@@ -26,13 +43,13 @@ struct WebClient {
                 connect(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-        let request = "GET \(path) HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
-        guard isConnected, send(file, request, request.utf8.count, Int32(MSG_NOSIGNAL)) > 0,
-            let bytes = Files.read(file, limit: 1 << 20), bytes.count > 12
-        else { return nil }
-        let text = String(decoding: bytes, as: UTF8.self)
-        guard let status = Int(text.dropFirst(9).prefix(3)) else { return nil }
-        return Answer(status: status, body: text.split(separator: "\r\n\r\n").dropFirst().joined())
+        let request =
+            "\(method) \(path) HTTP/1.1\r\nhost: test\r\nconnection: close\r\n"
+            + (header.map { $0 + "\r\n" } ?? "") + "\r\n"
+        guard isConnected, send(file, request, request.utf8.count, Int32(MSG_NOSIGNAL)) > 0 else {
+            return nil
+        }
+        return connection
     }
 }
 
@@ -79,7 +96,7 @@ final class WebLoad: Sendable {
     }
 }
 
-private enum Thread {
+enum Thread {
     static func start(_ body: @escaping @Sendable () -> Void) {
         final class Box {
             let body: @Sendable () -> Void

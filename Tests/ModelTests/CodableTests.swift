@@ -60,12 +60,30 @@ import Testing
             port: 80, health: health, scratch: [ScratchMount(path: "/run")], config: ["A": "b"])
         try roundTrip(
             Spec(service: key.service, image: recipe, run: run, rollout: RolloutSettings(), listen: listener))
+        let stages = [
+            RolloutStage(
+                candidate: Part(1, of: 3), split: .share(5), match: HeaderMatch(header: "X-Canary"),
+                hasBaseline: true, wait: .gate(Gate("a", .command(["b"])))),
+            RolloutStage(candidate: .whole, stable: .nothing, split: .even, wait: .pause(nil)),
+        ]
         var state = ServiceState(key: key)
         state.proven = [id]
         state.drainingSince = [id: Instant(milliseconds: 1)]
         state.rollout = Rollout(
             number: 1, kind: .deploy, from: nil, to: ReleaseNumber(1), startedAt: Instant(milliseconds: 1),
-            by: "uid:0")
+            stages: stages, by: "uid:0")
+        state.rollout?.previous = stages[0]
+        state.rollout?.pause = Rollout.Pause(since: Instant(milliseconds: 1), reason: "x")
+        state.rollout?.gates = [
+            "a": .open(since: Instant(milliseconds: 1), task: id),
+            "b": .passed(at: Instant(milliseconds: 2), detail: "x"),
+        ]
+        var analysis = AnalysisProgress(since: Instant(milliseconds: 1))
+        analysis.candidate = RequestCounts(
+            requests: 2, errors: 1, latency: LatencyHistogram(counts: [412: 2]))
+        state.rollout?.analysis = analysis
+        state.rollout?.traffic = TrafficCounts(requests: 1, failed: 2, refused: 3, cut: 4, serverErrors: 5)
+        state.queued = [QueuedRollout(to: ReleaseNumber(2), by: "uid:0")]
         state.rollout?.phase = .ended(at: Instant(milliseconds: 2), .rolledBack(reason: "x"))
         try roundTrip(state)
         let instance = ObservedInstance(
@@ -81,6 +99,28 @@ import Testing
             key: key, listener: nil,
             servers: [RouteServer(id: id, address: "10.0.0.2", port: 80, health: health, state: .warm)])
         try roundTrip([Step.route(route), .remove(id, reason: .neverHealthy, grace: .seconds(1))])
+    }
+
+    @Test func `latencies are kept to two digits, whatever their size`() {
+        #expect(LatencyHistogram.bucket(ofMicroseconds: 1234) == 412)
+        #expect(LatencyHistogram.bucket(ofMicroseconds: 7) == 107)
+        #expect(LatencyHistogram.bucket(ofMicroseconds: 0) == 100)
+        for microseconds in [1, 9, 10, 99, 100, 101, 12_345, 999_999, 7_000_000] {
+            let bucket = LatencyHistogram.bucket(ofMicroseconds: microseconds)
+            let least = LatencyHistogram.microseconds(ofBucket: bucket)
+            #expect(least <= microseconds && Double(microseconds - least) <= Double(microseconds) * 0.1)
+        }
+    }
+
+    @Test func `counters that began anew count as they are`() {
+        let before = RequestCounts(requests: 9, errors: 1, latency: LatencyHistogram(counts: [412: 9]))
+        let after = RequestCounts(
+            requests: 12, errors: 1, latency: LatencyHistogram(counts: [412: 11, 501: 1]))
+        let anew = RequestCounts(requests: 3, errors: 0, latency: LatencyHistogram(counts: [412: 3]))
+        #expect(
+            after.since(before)
+                == RequestCounts(requests: 3, latency: LatencyHistogram(counts: [412: 2, 501: 1])))
+        #expect(anew.since(before) == anew)
     }
 
     @Test func `failures list what is inside any error`() {

@@ -13,7 +13,7 @@ import Testing
         #expect(scene.play().lines == ["route 8000 hello-r1-1=100 hello-r1-2=100"])
         #expect(scene.phase == "switching")
         #expect(scene.play().lines == [])
-        #expect(scene.phase == "watching")
+        #expect(scene.phase == "waiting")
         scene.pass(.seconds(5))
         #expect(scene.play().lines == [])
         #expect(scene.outcome == "succeeded" && scene.current == 1)
@@ -30,7 +30,7 @@ import Testing
             scene.play().lines
                 == ["route 8000 hello-r1-1=warm hello-r1-2=warm hello-r2-3=100 hello-r2-4=100"])
         #expect(scene.play().lines == [])
-        #expect(scene.phase == "watching")
+        #expect(scene.phase == "waiting")
         scene.settle()
         #expect(scene.outcome == "succeeded" && scene.current == 2)
         #expect(scene.state.standbys == [ReleaseNumber(1)])
@@ -101,7 +101,7 @@ import Testing
         #expect(plan.notes.contains { $0.kind == .rolloutEnded })
     }
 
-    @Test(arguments: ["switching", "watching"])
+    @Test(arguments: ["switching", "waiting"])
     func `a release whose instance dies with traffic on it gives the traffic back at once`(phase: String)
         throws
     {
@@ -109,7 +109,7 @@ import Testing
         scene.end(of: 2)
         let plan = scene.play()
         #expect(scene.phase == "returning")
-        let route = "route 8000 hello-r1-1=100 hello-r1-2=100 hello-r2-4=warm"
+        let route = "route 8000 hello-r1-1=100 hello-r1-2=100 hello-r2-4=draining"
         #expect(plan.lines == [route, "remove hello-r2-3 exited"])
         scene.settle()
         #expect(scene.outcome == "rolled-back" && scene.current == 1 && scene.serving == [1])
@@ -118,7 +118,7 @@ import Testing
 
     @Test func `a release that fails its probes or loses its monitor while watched is rolled back`() throws {
         for isProbe in [true, false] {
-            var scene = try Scene.rollingOut(to: "watching")
+            var scene = try Scene.rollingOut(to: "waiting")
             let id = scene.ids(of: 2)[0]
             if isProbe { scene.sicken(id) } else { scene.situation.seen.instances[id]?.isMonitored = false }
             scene.play()
@@ -127,7 +127,7 @@ import Testing
     }
 
     @Test func `instances of the old release may end while the new one is watched`() throws {
-        var scene = try Scene.rollingOut(to: "watching")
+        var scene = try Scene.rollingOut(to: "waiting")
         scene.end(of: 1, 2)
         scene.settle()
         #expect(scene.outcome == "succeeded" && scene.serving == [2])
@@ -135,7 +135,7 @@ import Testing
     }
 
     @Test func `a removal that is interrupted never counts against a release that is watched`() throws {
-        var scene = try Scene.rollingOut(to: "watching", Fixtures.release(2, deadline: .seconds(3)))
+        var scene = try Scene.rollingOut(to: "waiting", Fixtures.release(2, deadline: .seconds(3)))
         _ = try scene.state.scale(to: 1)
         let surplus = scene.ids(of: 2)[0]
         for _ in 0..<5 {
@@ -148,17 +148,17 @@ import Testing
         #expect(scene.situation.removing.contains(surplus))
         scene.situation.removing = []
         let plan = scene.plan()
-        #expect(scene.phase == "watching")
+        #expect(scene.phase == "waiting")
         #expect(plan.lines.contains("remove \(surplus) surplus"))
     }
 
     @Test func `a launch that was cut short is no trouble of a release that is watched`() throws {
-        var scene = try Scene.rollingOut(to: "watching")
+        var scene = try Scene.rollingOut(to: "waiting")
         _ = try scene.state.scale(to: 3)
         scene.play()
         scene.situation.seen.instances[scene.ids(of: 2)[2]]?.phase = .launching
         scene.play()
-        #expect(scene.phase == "watching")
+        #expect(scene.phase == "waiting")
     }
 
     @Test func `a rollback to a standby switches in its very first plan and is not watched`() throws {
@@ -197,7 +197,7 @@ import Testing
         #expect(scene.serving == [2])
     }
 
-    @Test(arguments: ["launching", "switching", "watching", "returning"])
+    @Test(arguments: ["launching", "switching", "waiting", "returning"])
     func `a new deploy supersedes one in any phase`(phase: String) throws {
         var scene = try Scene.rollingOut(to: phase)
         try scene.deploy(Fixtures.release(3))
@@ -207,7 +207,7 @@ import Testing
         #expect(scene.state.good.map(\.value) == [1, 3] && scene.ids(of: 2) == [])
     }
 
-    @Test(arguments: ["launching", "switching", "watching", "returning"])
+    @Test(arguments: ["launching", "switching", "waiting", "returning"])
     func `a deploy can be aborted in any phase, more than once`(phase: String) throws {
         var scene = try Scene.rollingOut(to: phase)
         try scene.rollBack()
@@ -221,7 +221,7 @@ import Testing
         #expect(scene.outcome == "rolled-back" && scene.current == 1 && scene.ids(of: 2) == [])
     }
 
-    @Test(arguments: ["launching", "switching", "watching", "returning"])
+    @Test(arguments: ["launching", "switching", "waiting", "returning"])
     func `a router that restarts in any phase is given the whole route again`(phase: String) throws {
         var scene = try Scene.rollingOut(to: phase)
         if phase == "launching" { scene.play() }
@@ -232,7 +232,7 @@ import Testing
         #expect(scene.outcome == (phase == "returning" ? "rolled-back" : "succeeded"))
     }
 
-    @Test(arguments: ["launching", "switching", "watching", "returning"])
+    @Test(arguments: ["launching", "switching", "waiting", "returning"])
     func `no instance at all is left in any phase, and it still comes to a good end`(phase: String) throws {
         var scene = try Scene.rollingOut(to: phase)
         scene.play()
@@ -242,7 +242,7 @@ import Testing
         #expect(scene.ids(of: scene.current!).count == 2)
     }
 
-    @Test(arguments: ["launching", "switching", "watching", "returning"])
+    @Test(arguments: ["launching", "switching", "waiting", "returning"])
     func `a clock that is set back makes no phase longer`(phase: String) throws {
         var scene = try Scene.rollingOut(to: phase)
         scene.situation.now = scene.situation.now + .milliseconds(-3_600_000)
@@ -253,7 +253,7 @@ import Testing
         #expect(scene.phase == "none")
     }
 
-    @Test(arguments: ["launching", "switching", "watching", "returning"])
+    @Test(arguments: ["launching", "switching", "waiting", "returning"])
     func `no wait runs out while the daemon is away`(phase: String) throws {
         var scene = try Scene.rollingOut(to: phase)
         scene.loseRouter()
@@ -313,11 +313,11 @@ import Testing
     }
 
     @Test func `a release that the router stops serving is not watched for ever`() throws {
-        var scene = try Scene.rollingOut(to: "watching")
+        var scene = try Scene.rollingOut(to: "waiting")
         scene.loseRouter()
         scene.pass(.seconds(19))
         _ = scene.plan()
-        #expect(scene.phase == "watching")
+        #expect(scene.phase == "waiting")
         scene.pass(.seconds(1))
         _ = scene.plan()
         #expect(scene.phase == "returning")
@@ -326,7 +326,7 @@ import Testing
     @Test func `a first release that fails leaves neither instance nor door`() throws {
         var scene = Scene()
         try scene.deploy(Fixtures.release(1))
-        scene.play { $0.phase == "watching" }
+        scene.play { $0.phase == "waiting" }
         scene.end(of: 1)
         scene.settle()
         #expect(scene.outcome == "failed" && scene.current == nil)
@@ -336,7 +336,7 @@ import Testing
     @Test func `a first release that serves is what a failing second one leads back to`() throws {
         var scene = Scene()
         try scene.deploy(Fixtures.release(1))
-        scene.play { $0.phase == "watching" }
+        scene.play { $0.phase == "waiting" }
         try scene.deploy(Fixtures.release(2))
         _ = scene.plan()
         scene.pass(.seconds(60))
@@ -345,12 +345,12 @@ import Testing
     }
 
     @Test func `an old release that does not come back in time is reported, and kept`() throws {
-        var scene = try Scene.rollingOut(to: "watching")
+        var scene = try Scene.rollingOut(to: "waiting")
         scene.end(of: 1, 2)
         scene.end(of: 2)
         _ = scene.plan()
         #expect(scene.phase == "returning")
-        for _ in 0..<31 {
+        for _ in 0..<91 {
             _ = scene.plan()
             scene.pass(.seconds(1))
         }

@@ -69,7 +69,7 @@ import Testing
         #expect(scene.ids(of: 2).map(\.text) == ["hello-r2-6"])
     }
 
-    @Test(arguments: ["launching", "switching", "watching", "returning"], [1, 5])
+    @Test(arguments: ["launching", "switching", "waiting", "returning"], [1, 5])
     func `a service can be scaled in any phase of a rollout`(phase: String, count: Int) throws {
         var scene = try Scene.rollingOut(to: phase)
         _ = try scene.state.scale(to: count)
@@ -85,7 +85,7 @@ import Testing
         _ = try scene.state.scale(to: 5)
         scene.settle()
         try scene.deploy(Fixtures.release(2, replicas: 3))
-        scene.play { $0.phase == "watching" }
+        scene.play { $0.phase == "waiting" }
         #expect(scene.ids(of: 1).count == 5 && scene.ids(of: 2).count == 3)
         var failing = scene
         failing.end(of: 2)
@@ -143,10 +143,10 @@ import Testing
     }
 
     @Test func `what is not wanted any more is kept while nobody else can take its traffic`() throws {
-        var scene = try Scene.rollingOut(to: "watching")
+        var scene = try Scene.rollingOut(to: "waiting")
         scene.end(of: 1, 2)
         try scene.rollBack()
-        for _ in 0..<60 {
+        for _ in 0..<100 {
             for step in scene.plan().steps {
                 if case .launch = step { continue }
                 scene.situation.carryOut(step)

@@ -5,6 +5,10 @@ import Testing
 @testable import Planning
 
 @Suite struct RequestsTests {
+    private static func releases(_ numbers: ClosedRange<Int>) -> [ReleaseNumber: Release] {
+        Dictionary(uniqueKeysWithValues: numbers.map { (ReleaseNumber($0), Fixtures.release($0)) })
+    }
+
     let now = Fixtures.start
 
     private func code(_ body: () throws -> Void) -> Failure.Code? {
@@ -45,14 +49,14 @@ import Testing
     func `a rollback goes to the release that is named, or to the last good one`(target: Int?, to: Int) throws
     {
         var state = Fixtures.state(good: [1, 2, 3])
-        let known = Set((1...4).map { ReleaseNumber($0) })
+        let known = Self.releases(1...4)
         _ = try state.rollBack(to: target.map { ReleaseNumber($0) }, known: known, at: now, by: "uid:0")
         #expect(state.rollout?.kind == .rollback && state.rollout?.to == ReleaseNumber(to))
         #expect(state.rollout?.from == ReleaseNumber(3))
     }
 
     @Test func `a rollback that makes no sense is refused, and changes nothing`() throws {
-        let known: Set = [ReleaseNumber(1), ReleaseNumber(2)]
+        let known = Self.releases(1...2)
         var rollingBack = Fixtures.state(good: [1, 2])
         _ = try rollingBack.rollBack(to: nil, known: known, at: now, by: "uid:0")
         var first = Fixtures.state()

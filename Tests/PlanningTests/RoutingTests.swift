@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test func `where nobody can take over, traffic stays where it is`() throws {
-        var scene = try Scene.rollingOut(to: "watching")
+        var scene = try Scene.rollingOut(to: "waiting")
         scene.end(of: 1, 2)
         try scene.rollBack()
         #expect(scene.play().lines.first == "route 8000 hello-r2-3=100 hello-r2-4=100")

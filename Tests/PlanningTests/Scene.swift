@@ -31,7 +31,7 @@ struct Scene {
         var scene = try settled(old)
         try scene.deploy(new)
         if phase == "returning" {
-            scene.play { $0.phase == "watching" }
+            scene.play { $0.phase == "waiting" }
             scene.end(of: new.number.value)
         }
         scene.play { $0.phase == phase }
@@ -48,7 +48,7 @@ struct Scene {
         switch state.rollout?.phase {
         case .launching: "launching"
         case .switching: "switching"
-        case .watching: "watching"
+        case .waiting: "waiting"
         case .returning: "returning"
         case .ended: "ended"
         case nil: "none"
@@ -69,7 +69,7 @@ struct Scene {
 
     mutating func rollBack(to target: Int? = nil) throws {
         _ = try state.rollBack(
-            to: target.map { ReleaseNumber($0) }, known: Set(situation.releases.keys), at: situation.now,
+            to: target.map { ReleaseNumber($0) }, known: situation.releases, at: situation.now,
             by: "uid:0")
     }
 
@@ -136,6 +136,8 @@ extension Plan {
 extension Step {
     var line: String {
         switch self {
+        case .runTask(let id, _, let command): return "run \(id) \(command.joined(separator: " "))"
+        case .check(let check): return "check \(check.idempotencyKey)"
         case .launch(let id, _): return "launch \(id)"
         case .remove(let id, let reason, _): return "remove \(id) \(reason.rawValue)"
         case .removeRoute: return "remove route"

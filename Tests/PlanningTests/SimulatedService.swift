@@ -91,6 +91,7 @@ struct SimulatedService {
         case .remove(let id, _, _):
             removing.insert(id)
             world.remove(id)
+        case .runTask, .check: break
         case .removeRoute:
             world.removeRoute()
         }
@@ -119,7 +120,8 @@ struct SimulatedService {
         if plan.steps.isEmpty, plan.notes.isEmpty { checkFixedPoint(plan, situation) }
         if let rollout = plan.state.rollout ?? plan.state.lastRollout, rollout.kind == .rollback {
             switch rollout.phase {
-            case .launching, .switching, .ended(_, .succeeded), .ended(_, .failed), .ended(_, .superseded):
+            case .launching, .switching, .waiting, .ended(_, .succeeded), .ended(_, .failed),
+                .ended(_, .superseded):
                 break
             default: complain("a rollback is in \(rollout.phase)")
             }
@@ -192,7 +194,7 @@ struct SimulatedService {
     }
 
     mutating func rollBack(to target: ReleaseNumber? = nil) {
-        _ = try? state.rollBack(to: target, known: Set(releases.keys), at: world.now, by: "uid:0")
+        _ = try? state.rollBack(to: target, known: releases, at: world.now, by: "uid:0")
         routeFailure = nil
     }
 

@@ -48,7 +48,7 @@ private struct Seeded: RandomNumberGenerator {
         var random = Seeded(state: UInt64(seed))
         let sources =
             try [SoundSpec.text]
-            + ["hello", "redis", "python"].map {
+            + ["hello", "redis", "python", "canary", "rolling"].map {
                 try Repository.text("examples/\($0)/kiln.yaml")
             }
         for round in 0..<500 {

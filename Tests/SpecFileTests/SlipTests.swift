@@ -244,7 +244,7 @@ struct Slip: Sendable, CustomTestStringConvertible {
         Slip(
             9, "  repilcas: 3",
             "9: \"repilcas\" is not a key of run → "
-                + "did you mean replicas? the keys here are replicas, port, health, scratch, limits, config and stop-grace"
+                + "did you mean replicas? the keys here are replicas, port, health, scratch, limits, config, stop-grace and autoscale"
         ),
         Slip(10, "  port: 65536", "10: port is 65536; 1…65535 are allowed → write port: 8080"),
         Slip(10, "  # no port", "8: run has no port → add port: 8080"),
@@ -368,19 +368,15 @@ struct Slip: Sendable, CustomTestStringConvertible {
             "14: stop-grace is forever; a time is needed → "
                 + "write stop-grace: 10s (a whole number and ms, s, m, h or d)"),
         Slip(
-            15, "rollout:\n  strategy: canary",
-            "16: strategy is \"canary\"; blue-green is the only choice → "
-                + "write strategy: blue-green"),
-        Slip(
             15, "rollout:\n  strategy: bluegreen",
-            "16: strategy is \"bluegreen\"; blue-green is the only choice → "
+            "16: strategy is \"bluegreen\"; the choices are blue-green, rolling, canary and recreate → "
                 + "write strategy: blue-green"),
         Slip(
             15, "rollout:\n  keep-standby: 4\n  watch: 2d",
             "16: keep-standby is 4; 0…3 are allowed → "
                 + "write keep-standby: 1",
             "17: watch is 2d; 0s…1d are allowed → "
-                + "write watch: 5s"),
+                + "write watch: 30s"),
         Slip(
             15, "rollout:\n  deadline: 1s",
             "16: 2 probes 1s apart take 1s; deadline is 1s → "
@@ -439,7 +435,7 @@ struct Slip: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct SlipTests {
-    @Test(arguments: Slip.all)
+    @Test(arguments: Slip.all + Slip.rollouts)
     func `each slip is named with its line and what to write`(_ slip: Slip) throws {
         #expect(problems(SoundSpec.with(line: slip.line, slip.text)) == slip.said)
     }

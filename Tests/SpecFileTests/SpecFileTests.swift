@@ -23,11 +23,12 @@ import Testing
         #expect(
             spec
                 == Spec(
-                    service: try ServiceName("hello"), image: recipe, run: run, rollout: RolloutSettings(),
+                    service: try ServiceName("hello"), image: recipe, run: run,
+                    rollout: RolloutSettings(watch: .seconds(5)),
                     listen: Listener(address: try SocketAddress(parsing: "127.0.0.1:8000"))))
     }
 
-    @Test(arguments: ["hello", "hello-v2", "redis", "python"])
+    @Test(arguments: ["hello", "hello-v2", "redis", "python", "canary", "rolling"])
     func `every example is sound, and what it names is there`(_ example: String) throws {
         let spec = try SpecFile.parse(Repository.text("examples/\(example)/kiln.yaml"), file: "kiln.yaml")
         for rule in spec.image.files {

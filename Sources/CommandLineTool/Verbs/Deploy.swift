@@ -14,6 +14,7 @@ struct Deploy: AsyncParsableCommand {
               sudo kiln deploy
               sudo kiln deploy --message "faster search" --environment staging
               sudo kiln deploy --image sha256:…      an image that was baked before
+              sudo kiln deploy --queue               after the rollout under way, not in its place
             """)
 
     @OptionGroup var spec: SpecOptions
@@ -24,6 +25,8 @@ struct Deploy: AsyncParsableCommand {
     var image: String?
     @Flag(help: "Roll out even what serves already, with new instances.")
     var force = false
+    @Flag(help: "Wait for the rollout under way to end, instead of taking its place.")
+    var queue = false
     @Flag(help: "Return at once; do not wait for the end.")
     var detach = false
     @OptionGroup var daemon: DaemonOptions
@@ -36,7 +39,8 @@ struct Deploy: AsyncParsableCommand {
             // Asks first, so that nobody bakes for a minute to hear that no daemon runs.
             let _: StatusAnswer = try await client.get(WirePath.status)
             let digest = try await chosenImage(spec)
-            let request = DeployRequest(content: spec.release(of: digest), message: message, force: force)
+            let request = DeployRequest(
+                content: spec.release(of: digest), message: message, force: force, queue: queue)
             if output.output == .text {
                 let plan: PlanAnswer = try await client.post(WirePath.plan(key), request)
                 Screen.tell(plan.text(key))

@@ -4,10 +4,10 @@ internal import WireAPI
 
 struct History: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the releases of a service and what happened to them.",
+        abstract: "List the releases of a service, and how each rollout ended.",
         discussion: """
             Examples:
-              kiln history hello                 releases, newest last
+              kiln history hello                 releases and rollouts, newest last
               kiln history hello --events        everything that happened
               kiln history hello --output json
             """)
@@ -32,6 +32,9 @@ struct History: AsyncParsableCommand {
             ]
         }
         Screen.answer(Screen.table(rows))
+        if let ends = history.ends, !ends.isEmpty {
+            Screen.answer("\nrollouts:\n" + Screen.table(ends.map(\.row)))
+        }
         guard events else { return }
         Screen.answer("")
         for event in history.events {
@@ -42,7 +45,14 @@ struct History: AsyncParsableCommand {
     private func verdict(_ release: ReleaseNumber, _ history: HistoryAnswer) -> String {
         if release == history.current { return "serves" }
         if history.good.contains(release) { return "good" }
-        let ends = history.events.filter { $0.note.kind == .rolloutEnded && $0.note.release == release }
-        return ends.last?.note.details["outcome"] ?? "-"
+        return history.ends?.last { $0.release == release }?.outcome ?? "-"
+    }
+}
+
+extension RolloutRecord {
+    var row: [String] {
+        [
+            "\(at)", release.map { "\($0)" } ?? "-", outcome, traffic?.text ?? "not counted", message,
+        ]
     }
 }

@@ -41,13 +41,23 @@ enum RolloutEnd {
         _ output: OutputFormat,
         isAbortFine: Bool = false
     ) async throws {
+        var answer = answer
+        if let queued = answer.queued {
+            if detach, output == .json { return try Screen.answer(answer) }
+            let before = counted(answer.behind ?? 1, "rollout")
+            let text = "\(queued.to) waits for \(before) before it"
+            if detach { return Screen.answer("\(text); `kiln rollout status \(key)` shows how far that is") }
+            if output == .text { Screen.tell(text) }
+            answer = try await RolloutFollower(client: client, key: key, isQuiet: output == .json)
+                .awaitTurn(queued, after: answer.eventsAfter)
+        }
         guard answer.rollout != nil else {
             if output == .json { return try Screen.answer(answer) }
             return Screen.answer("\(key) serves this release already; nothing to do")
         }
         guard !detach else {
             if output == .json { return try Screen.answer(answer) }
-            return Screen.answer("begun; follow it with `kiln status \(key)`")
+            return Screen.answer("begun; follow it with `kiln rollout status \(key) --watch`")
         }
         let follower = RolloutFollower(client: client, key: key, isQuiet: output == .json)
         let (rollout, events) = try await follower.follow(answer)
@@ -55,7 +65,9 @@ enum RolloutEnd {
         if !wasAborted { try follower.requireSuccess(rollout, events) }
         switch output {
         case .json: try Screen.answer(rollout)
-        case .text: Screen.answer(wasAborted ? rollout.outcomeText : "\(rollout.to) serves")
+        case .text:
+            Screen.answer(wasAborted ? rollout.outcomeText : "\(rollout.to) serves")
+            if let traffic = rollout.traffic { Screen.answer(traffic.text) }
         }
     }
 }

@@ -41,7 +41,13 @@ extension ServiceStatus {
         let now = Instant.fromClock
         let name = Screen.coloured("\(key)", .bold)
         var lines = ["\(name)  \(headline)"]
-        if let rollout { lines.append("  \(rollout.kind.rawValue) of \(rollout.to): \(rollout.phase.text)") }
+        if let rollout, let wait = rollout.wait(in: key, deadline: nil) {
+            lines.append(
+                "  \(rollout.kind.rawValue) of \(rollout.to), \(rollout.place): \(wait.text(at: now))")
+        }
+        if let queued, !queued.isEmpty {
+            lines.append("  waiting: " + queued.map { "\($0.to)" }.joined(separator: ", "))
+        }
         if rollout == nil, let lastRollout, lastRollout.outcome != .succeeded {
             lines.append("  " + Screen.coloured("last rollout: \(lastRollout.outcomeText)", .yellow))
         }
@@ -75,18 +81,6 @@ extension Rollout {
         case .failed(let reason): "\(to) failed: \(reason)"
         case .superseded: "\(to) was superseded"
         case nil: "\(to) is under way"
-        }
-    }
-}
-
-extension Rollout.Phase {
-    var text: String {
-        switch self {
-        case .launching: "launching"
-        case .switching: "switching traffic"
-        case .watching: "watching it with all traffic"
-        case .returning(_, let reason): "giving the traffic back: \(reason)"
-        case .ended: "ended"
         }
     }
 }

@@ -1,0 +1,49 @@
+internal import AsyncHTTPClient
+internal import Foundation
+package import Model
+internal import NIOCore
+internal import Ports
+
+/// Asks over HTTP on behalf of gates: the new instances themselves, hooks, and Prometheus.
+package struct GateClient: GateKeeper {
+    let client: HTTPClient
+
+    package init() {
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout.connect = .milliseconds(Int64(Limit.connect.milliseconds))
+        // What another address says is not what was asked for.
+        configuration.redirectConfiguration = .disallow
+        // Gates ask again by themselves, and a refusal is to be told at once.
+        configuration.connectionPool.retryConnectionEstablishment = false
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }
+
+    /// To be called once, when nobody asks any more.
+    package func close() async throws { try await client.shutdown() }
+
+    enum Limit {
+        static let connect = Span.seconds(5)
+        /// One whole exchange with an instance or with Prometheus.
+        static let answer = Span.seconds(10)
+        /// One whole exchange with a hook, which may do its work before it answers.
+        static let hook = Span.seconds(30)
+        /// Instances asked at the same time.
+        static let atOnce = 16
+        /// How much of an answer is read: a page, a hook's words, a query's one value.
+        static let page = 1 << 20
+        static let words = 64 << 10
+        /// How much of an answer is shown.
+        static let shown = 200
+    }
+
+    package func ask(_ check: GateCheck) async -> GateAnswer {
+        switch check.gate.kind {
+        case .http(let path, let status, let body):
+            return await HTTPGate(path: path, status: status, body: body).ask(check, with: self)
+        case .webhook(let url): return await call(url, check)
+        case .query(let query): return await value(of: query).answer(to: query)
+        case .health, .command, .approval, .analysis:
+            return .unanswered(reason: "gate \(check.gate.name) is not one that asks outside")
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import Foundation
+import Model
+import Testing
+import WireAPI
+
+/// Canaries on the real host, under load: what the router counted decides.
+extension OnThisHost {
+    @Suite(.serialized) struct CanaryTests {
+        private static let spec = """
+            kiln: 1
+            service: hello
+            image:
+              distribution: debian/bookworm
+              packages: [libc6]
+              files: [{from: testserver, to: /usr/bin/testserver}]
+              command: [/usr/bin/testserver]
+            run:
+              replicas: 4
+              port: 8080
+              health: {path: /health, interval: 500ms, timeout: 2s, unhealthy-after: 5}
+              limits: {memory: 64M, cpu: 1, pids: 512}
+              config: {DELAY_US: "20000", ERRORS: "0"}
+            rollout:
+              strategy: canary
+              steps: [{weight: 5}, {analyze: 25s}, {weight: 50}]
+              watch: 1s
+              drain: 2s
+            listen: 127.0.0.1:8000
+
+            """
+
+        /// A site whose first release serves.
+        private func site() throws -> Site {
+            let site = try Site()
+            let folder = site.folder + "/canary"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            let server =
+                URL(fileURLWithPath: KilnProgram.path).deletingLastPathComponent().path + "/testserver"
+            try FileManager.default.copyItem(atPath: server, toPath: folder + "/testserver")
+            let text = Self.spec.replacingOccurrences(of: "127.0.0.1:8000", with: "127.0.0.1:\(site.port)")
+            try text.write(toFile: folder + "/kiln.yaml", atomically: true, encoding: .utf8)
+            try site.start()
+            let first = try site.deploy("canary")
+            try #require(first.status == 0, "\(first.errors)\(first.output)")
+            return site
+        }
+
+        /// Deploys a release that differs by its settings, under load; how it ended, and what it said.
+        private func roll(
+            _ site: Site, _ from: String, _ to: String
+        ) throws -> (status: Int32, text: String, met: Double) {
+            try site.edit("canary") { $0.replacingOccurrences(of: from, with: to) }
+            let load = try Load(port: site.port, connections: 32)
+            let result = try site.deploy("canary")
+            _ = try load.end()
+            let status = try site.status()
+            let rollout = status.rollout ?? status.lastRollout
+            let all = Double(rollout?.traffic?.requests ?? 0)
+            let met = Double(rollout?.analysis?.candidate.requests ?? 0)
+            return (result.status, result.output + result.errors, all > 0 ? met / all : 1)
+        }
+
+        @Test func `a good one is promoted`() throws {
+            let site = try site()
+            let result = try roll(site, "ERRORS: \"0\"", "ERRORS: \"0\", NEW: \"1\"")
+            #expect(result.status == 0, "\(result.text)")
+            #expect(try site.status().current?.value == 2)
+        }
+
+        @Test func `one with 2 % more errors stops itself before a tenth of the requests met it`() throws {
+            let site = try site()
+            let result = try roll(site, "ERRORS: \"0\"", "ERRORS: \"20\"")
+            #expect(result.status == 1 && result.text.contains("error"), "\(result.text)")
+            #expect(try site.status().current?.value == 1)
+            #expect(result.met < 0.1, "\(result.met)")
+        }
+
+        @Test func `one that is 30 % slower stops itself`() throws {
+            let site = try site()
+            let result = try roll(site, "DELAY_US: \"20000\"", "DELAY_US: \"26000\"")
+            #expect(result.status == 1 && result.text.contains("slow"), "\(result.text)")
+            #expect(try site.status().current?.value == 1)
+            #expect(result.met < 0.1, "\(result.met)")
+        }
+
+        @Test func `one without traffic is paused, for lack of data`() throws {
+            let site = try site()
+            try site.edit("canary") { $0.replacingOccurrences(of: "analyze: 25s", with: "analyze: 1s") }
+            try site.edit("canary") { $0.replacingOccurrences(of: "ERRORS: \"0\"", with: "ERRORS: \"1\"") }
+            #expect(try site.deploy("canary", "--detach").status == 0)
+            try eventually("it is paused") { try site.status().rollout?.pause != nil }
+            let pause = try site.status().rollout?.pause
+            #expect(pause?.reason.contains("not enough data") == true)
+            #expect(try site.kiln("rollout", "abort", "hello").status == 0)
+            try eventually("the old one serves alone") {
+                let status = try site.status()
+                return status.rollout == nil && status.current?.value == 1
+            }
+        }
+    }
+}
