@@ -211,10 +211,12 @@ extension Draft {
             if case .exited = $0.phase { return false }
             return $0.key == state.key && !$0.isTask && isCounted($0.release)
         }
+        // A broken release whose replacements pile up must not keep out the one that mends it.
+        let sick = isExclusive ? 0 : views.count { $0.condition == .sick && isCounted($0.release) }
         let coming = launches.count {
             if case .launch(_, let release) = $0 { isCounted(release) } else { false }
         }
-        return there + coming
+        return there - sick + coming
     }
 
     private func isTakingTraffic(_ view: InstanceView) -> Bool {

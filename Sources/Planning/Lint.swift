@@ -64,6 +64,7 @@ package enum RolloutLint {
     private static func check(_ steps: [CanaryStep], _ content: Release.Content, size: Int) -> [Failure] {
         var problems: [Failure] = []
         var last = 0
+        var lastCount = 0
         var isMatched = false
         if steps.count > mostStages {
             problems.append(problem("\(steps.count) steps", "steps", "write at most \(mostStages)"))
@@ -98,7 +99,20 @@ package enum RolloutLint {
                             "\(instances) of \(counted(size, "instance")) is \(instances.of(size))", place,
                             "write instances: 1, or a percentage up to 100%"))
                 }
-                last = share
+                let count = (instances ?? .percent(share)).of(size)
+                if let instances, (1...size).contains(count), share < 100, share * size > 200 * count {
+                    problems.append(
+                        problem(
+                            "\(instances) of \(counted(size, "instance")) would carry \(share) % of the requests",
+                            place, "write instances: \(share)%, or leave it out"))
+                }
+                if share >= last, count < lastCount {
+                    problems.append(
+                        problem(
+                            "the instances go back from \(lastCount) to \(count)", place,
+                            "let them grow with the weight"))
+                }
+                (last, lastCount) = (share, count)
             case .match: isMatched = true
             case .analyze:
                 if last == 0, !isMatched {

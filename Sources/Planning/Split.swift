@@ -60,12 +60,21 @@ extension Draft {
         for place in views.indices where views[place].isTaking && !views[place].isDraining {
             guard !split.includes(views[place].release) else { continue }
             if able > 0 {
-                guard missing > 0, views[place].isFit, !isShed(views[place].release) else { continue }
+                let release = views[place].release
+                guard missing > 0, views[place].isFit, !isShed(release), !isStranger(release) else {
+                    continue
+                }
                 missing -= 1
             }
             views[place].isHeld = true
             views[place].weight = Limits.fullWeight
         }
+    }
+
+    /// Whether a release has no place in a rollout that has begun to split the traffic between two others.
+    private func isStranger(_ release: ReleaseNumber) -> Bool {
+        guard let rollout = state.rollout, rollout.split != .none else { return false }
+        return release != rollout.to && release != state.current
     }
 
     /// Whether a release failed, and the old one, which was kept whole, takes its traffic back.

@@ -62,12 +62,14 @@ extension RolloutStage {
 
     private static func batches(_ rolling: RollingSettings, size: Int) -> [RolloutStage] {
         let step = rolling.step(of: size)
+        // Where the service was scaled down so far that nothing could move, one runs in excess.
+        let removesFirst = rolling.surge.of(size) == 0 && rolling.minHealthy.of(size) < size
         let count = (size + step - 1) / step
         return (1...max(1, count)).map { number in
             let replaced = min(size, number * step)
             return RolloutStage(
                 candidate: Part(replaced, of: max(1, size)), stable: Part(size - replaced, of: max(1, size)),
-                removesFirst: rolling.surge.of(size) == 0, split: .even, wait: .settle(rolling.minReady))
+                removesFirst: removesFirst, split: .even, wait: .settle(rolling.minReady))
         }
     }
 

@@ -33,7 +33,7 @@ extension ServiceSnapshot {
 
     private func status(of instance: ObservedInstance, _ route: ObservedRoute?) -> InstanceStatus {
         let server = route?.servers[instance.id]
-        let weight = if case .serving(let weight) = server?.state { weight } else { 0 }
+        let isCompared = state.rollout?.baseline.contains(instance.id) == true
         let phase: InstanceStatus.Phase =
             switch instance.phase {
             case .launching: .launching
@@ -41,8 +41,9 @@ extension ServiceSnapshot {
             case .exited: .exited
             }
         return InstanceStatus(
-            id: instance.id, release: instance.release, phase: phase,
-            health: instance.commandHealth ?? server?.health ?? .unproven, weight: weight,
+            id: instance.id, release: instance.release,
+            role: instance.isTask ? .task : isCompared ? .baseline : .serve, phase: phase,
+            health: instance.commandHealth ?? server?.health ?? .unproven, weight: server?.state.weight ?? 0,
             sessions: server?.sessions ?? 0, address: instance.address, startedAt: instance.startedAt,
             processID: instance.processID)
     }
@@ -78,7 +79,7 @@ extension Step {
         case .remove(let id, let reason, _): return "remove \(id) (\(reason.rawValue))"
         case .removeRoute(let key): return "stop listening for \(key)"
         case .route(let route):
-            let serving = route.servers.filter { if case .serving = $0.state { true } else { false } }
+            let serving = route.servers.filter(\.state.isServing)
             let others = route.servers.count - serving.count
             let names = serving.map(\.id.text).joined(separator: ", ")
             let place = route.listener.map { " at \($0.address)" } ?? ""

@@ -80,8 +80,18 @@ package struct InstanceStatus: Sendable, Codable {
         case launching, running, exited
     }
 
+    /// What an instance is for.
+    package enum Role: String, Sendable, Codable {
+        case serve
+        /// To be compared with the new release.
+        case baseline
+        /// Runs a gate's command once.
+        case task
+    }
+
     package var id: InstanceID
     package var release: ReleaseNumber
+    package var role: Role
     package var phase: Phase
     package var health: Health
     /// Share of new requests; 0 takes none.
@@ -92,12 +102,14 @@ package struct InstanceStatus: Sendable, Codable {
     package var processID: Int?
 
     package init(
-        id: InstanceID, release: ReleaseNumber, phase: Phase, health: Health, weight: Int, sessions: Int,
+        id: InstanceID, release: ReleaseNumber, role: Role = .serve, phase: Phase, health: Health,
+        weight: Int, sessions: Int,
         address: String, startedAt: Instant, processID: Int?
     ) {
         self.processID = processID
         self.id = id
         self.release = release
+        self.role = role
         self.phase = phase
         self.health = health
         self.weight = weight

@@ -54,7 +54,7 @@ package struct ReleaseStatus: Sendable, Codable, Equatable {
         let others = Set(instances.map(\.release)).union(rollout.from.map { [$0] } ?? [])
             .subtracting([rollout.to])
         return ([rollout.to] + others.sorted(by: >)).map { release in
-            let mine = instances.filter { $0.release == release }
+            let mine = instances.filter { $0.release == release && $0.role != .task }
             let weight = mine.reduce(0) { $0 + $1.weight }
             return ReleaseStatus(
                 release: release, share: total == 0 ? 0 : (weight * 10_000 + total / 2) / total,
@@ -75,8 +75,7 @@ package struct ReleaseStatus: Sendable, Codable, Equatable {
         case (rollout.to, _): return rollout.currentStage.candidate.of(size)
         case (rollout.from, .launching) where !rollout.currentStage.removesFirst:
             // Until the new instances are proven, the old ones stay as the stage before left them.
-            let before = rollout.stage == 0 ? Part.whole : rollout.stages[rollout.stage - 1].stable
-            return before.of(size) + rollout.baseline.count
+            return (rollout.previous?.stable ?? .whole).of(size) + rollout.baseline.count
         case (rollout.from, _): return rollout.currentStage.stable.of(size) + rollout.baseline.count
         default: return isStandby ? size : 0
         }

@@ -42,11 +42,12 @@ extension OnThisHost {
                 }
                 recovered += 1
             }
-            let failed = try load.end()
+            let requests = try load.end()
             print(
                 "\(strategy): crash points \(recovered)/\(recovered) recovered, orphans 0, "
-                    + "failed requests \(failed.count) of \(failed.all)")
-            #expect(recovered > 10 && recovered < Self.mostPoints && failed.count == 0 && failed.all > 1000)
+                    + "failed requests \(requests.failed) of \(requests.all)")
+            #expect(
+                recovered > 10 && recovered < Self.mostPoints && requests.failed == 0 && requests.all > 1000)
             try await live(site, Mortality()) { await $0.retireAll() }
             #expect(site.leftovers().isEmpty)
         }

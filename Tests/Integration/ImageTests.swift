@@ -101,7 +101,7 @@ extension OnThisHost {
             for verb in [
                 "init", "lock", "bake", "image list", "image show", "image export", "serve", "deploy", "plan",
                 "status",
-                "history", "rollback", "scale", "retire", "logs", "demo", "doctor", "schema",
+                "history", "rollback", "rollout", "scale", "retire", "logs", "demo", "doctor", "schema",
             ] {
                 let result = try KilnProgram.run(verb.split(separator: " ").map(String.init) + ["--help"])
                 #expect(result.status == 0)

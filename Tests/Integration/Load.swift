@@ -3,22 +3,32 @@ import Foundation
 /// Requests without a pause, by `wrk`, until they are to end.
 final class Load {
     private let process = Process()
-    private let output = Pipe()
+    private let output = NSTemporaryDirectory() + "kiln-load-\(UUID().uuidString)"
 
     init(port: Int, connections: Int = 4) throws {
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/wrk")
+        // Threads of a test block signals, and wrk sums up when it gets one.
+        let unblock = "use POSIX; sigprocmask(SIG_SETMASK, POSIX::SigSet->new); exec @ARGV"
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/perl")
         process.arguments = [
-            "-t1", "-c\(connections)", "-d30m", "--timeout", "10s", "http://127.0.0.1:\(port)/",
+            "-e", unblock, "wrk", "-t1", "-c\(connections)", "-d30m", "--timeout", "10s",
+            "http://127.0.0.1:\(port)/",
         ]
-        process.standardOutput = output
+        // A file, because the children of others would keep a pipe open.
+        _ = FileManager.default.createFile(atPath: output, contents: nil)
+        process.standardOutput = FileHandle(forWritingAtPath: output)
         try process.run()
     }
 
-    /// How many requests there were, and how many had no good answer.
-    func end() throws -> (count: Int, all: Int) {
+    deinit {
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        try? FileManager.default.removeItem(atPath: output)
+    }
+
+    /// How many requests had no good answer, and how many there were.
+    func end() throws -> (failed: Int, all: Int) {
         kill(process.processIdentifier, SIGINT)
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
+        let text = try String(contentsOfFile: output, encoding: .utf8)
         let all = text.firstMatch(of: #/(\d+) requests in/#).flatMap { Int($0.1) } ?? 0
         var failed = text.firstMatch(of: #/Non-2xx or 3xx responses: (\d+)/#).flatMap { Int($0.1) } ?? 0
         if let errors = text.firstMatch(

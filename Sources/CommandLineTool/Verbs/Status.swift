@@ -54,7 +54,7 @@ extension ServiceStatus {
         let rows = instances.map { instance in
             [
                 "  \(instance.id)", instance.phase.rawValue, instance.health.rawValue,
-                instance.weight > 0 ? "serving" : "no traffic", instance.address,
+                instance.work, instance.address,
                 (now - instance.startedAt).readable,
             ]
         }
@@ -64,12 +64,23 @@ extension ServiceStatus {
 
     private var headline: String {
         guard let current else { return isRetiring ? "is being retired" : "has no release that serves" }
-        let serving = instances.count { $0.release == current && $0.weight > 0 }
+        let serving = instances.count { $0.release == current && $0.role == .serve && $0.weight > 0 }
         let image = image.map { "image sha256:\($0.short)" } ?? ""
         let place = listen.map { " at \($0)" } ?? ""
         let standby =
             standbys.isEmpty ? "" : ", standby \(standbys.map(\.description).joined(separator: " "))"
         return "\(current) serves\(place): \(serving) of \(replicas), \(image)\(standby)"
+    }
+}
+
+extension InstanceStatus {
+    /// What it does now.
+    fileprivate var work: String {
+        switch role {
+        case .task: "runs a gate's command"
+        case .baseline: "serves, to be compared with"
+        case .serve: weight > 0 ? "serving" : "no traffic"
+        }
     }
 }
 
