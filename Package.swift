@@ -97,7 +97,8 @@ let package = Package(
             name: "TestKit", dependencies: ["Model", "Ports"], path: "Tests/TestKit", swiftSettings: settings),
         .executableTarget(
             name: "testserver", path: "Tests/TestServer", cSettings: [.define("_GNU_SOURCE")],
-            linkerSettings: [.linkedLibrary("pthread")]),
+            // Its images have a C library and nothing of Swift.
+            linkerSettings: [.linkedLibrary("pthread"), .unsafeFlags(["-static-executable"])]),
         tests("ModelTests", ["Model"]),
         tests("SpecFileTests", ["Model", "SpecFile"]),
         tests("PlanningTests", ["Model", "Ports", "Planning", "TestKit"]),

@@ -164,7 +164,7 @@ package actor ServiceController {
             return true
         } catch {
             let failure = Failure.list(error)[0]
-            machine.routeRefused(failure.message)
+            machine.routeRefused(failure.message, at: world.clock.now)
             await finish(number, failure: failure, note: Note(.stepFailed, failure.description))
             return false
         }

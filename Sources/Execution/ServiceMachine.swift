@@ -12,6 +12,7 @@ package struct ServiceMachine: Sendable {
     private var checking: Set<String> = []
     private var launchFailures: [LaunchFailure] = []
     private var routeFailure: String?
+    private var routeFailedAt: Instant?
     private var lastRoute: (route: Route, at: Instant)?
     private var gateReports: [String: GateReport] = [:]
     /// The router's counts at the last decision that used them; nil before the first.
@@ -57,7 +58,7 @@ package struct ServiceMachine: Sendable {
             state: state, releases: releases, seen: seen, launching: Set(underWay.launching.keys),
             removing: underWay.removing, checking: checking, gateReports: gateReports,
             traffic: trafficSinceUsed(counts), load: load.samples, launchFailures: launchFailures,
-            routeFailure: routeFailure, lookingSince: lookingSince, now: now)
+            routeFailure: routeFailure, routeFailedAt: routeFailedAt, lookingSince: lookingSince, now: now)
         var plan = Planner.plan(situation)
         plan.steps.removeAll { isSettling($0, at: now) }
         let isNews = plan.state != state || !plan.steps.isEmpty || !plan.notes.isEmpty
@@ -139,9 +140,10 @@ package struct ServiceMachine: Sendable {
         routeFailure = nil
     }
 
-    package mutating func routeRefused(_ reason: String) {
+    package mutating func routeRefused(_ reason: String, at now: Instant? = nil) {
         lastRoute = nil
         routeFailure = reason
+        routeFailedAt = now
     }
 
     package mutating func answered(_ check: GateCheck, _ answer: GateAnswer, at now: Instant) {
@@ -171,6 +173,8 @@ package struct ServiceMachine: Sendable {
     }
 
     package mutating func adopt<Result>(_ change: Change<Result>) {
+        // Launches that failed before a rollout began say nothing about it.
+        if change.state.rollout?.number != state.rollout?.number { launchFailures = [] }
         state = change.state
         if let release = change.release { releases[release.number] = release }
         // What the router refused before may be what this change is about.

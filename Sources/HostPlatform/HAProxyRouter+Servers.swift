@@ -8,7 +8,7 @@ extension HAProxyRouter {
     /// leave.
     func reconcile(_ route: Route, _ configuration: ProxyConfiguration) throws {
         let backend = ProxyName.backend(route.key)
-        let present = try statistics().services[route.key]?.servers ?? [:]
+        let present = try process.statistics().services[route.key]?.servers ?? [:]
         let wanted = Set(route.servers.map(\.id))
         var additions: [String] = []
         for server in route.servers where present[server.id] == nil {
@@ -101,7 +101,7 @@ extension HAProxyRouter {
     /// met a dead server would be held there instead of being given to another one; without weight it goes on, within
     /// milliseconds.
     func dismissLeftovers(_ configuration: ProxyConfiguration) throws {
-        let seen = try statistics()
+        let seen = try process.statistics()
         for (key, id) in leftovers(seen) {
             guard let server = seen.services[key]?.servers[id] else { continue }
             let name = "\(ProxyName.backend(key))/\(id)"

@@ -32,7 +32,9 @@ package final class HAProxyRouter: TrafficRouter {
 
     package func observe() async throws -> ObservedRouter {
         let (observed, needsUpkeep) = try await Blocking.run { [self] in
-            guard let seen = try? statistics() else { return (ObservedRouter(isRunning: false), false) }
+            guard let seen = try? process.statistics() else {
+                return (ObservedRouter(isRunning: false), false)
+            }
             state.withLock { $0.learn(seen) }
             let old = oldSessions()
             readLatencies(seen)
@@ -46,10 +48,6 @@ package final class HAProxyRouter: TrafficRouter {
             _ = try await turns.lockedIfFree(true) { try await Blocking.run { [self] in try? upkeep() } }
         }
         return observed
-    }
-
-    func statistics() throws -> ProxyStatistics {
-        try ProxyStatistics(process.socket.ask(ProxyStatistics.question))
     }
 
     /// Requests that workers from before a reload still carry.
@@ -70,6 +68,18 @@ package final class HAProxyRouter: TrafficRouter {
         }
         return sessions
     }
+
+    /// Looks at the old worker while it finishes what it was doing: what it counts is lost when it ends.
+    private func countLastAnswers() {
+        state.withLock { $0.mayHaveOldWorkers = true }
+        for _ in 1...Limit.lastLooks {
+            _ = oldSessions()
+            guard state.withLock({ $0.mayHaveOldWorkers }) else { return }
+            usleep(HAProxyRouter.pause)
+        }
+    }
+
+    private static let pause: UInt32 = 3000
 
     private func readLatencies(_ seen: ProxyStatistics) {
         let now = Monotonic.now
@@ -133,7 +143,7 @@ package final class HAProxyRouter: TrafficRouter {
             try await Blocking.run { [self] in
                 let isKnown = state.withLock { $0.routes[key] != nil }
                 // A route that failed half-way may be in the proxy alone.
-                guard isKnown || (try? statistics())?.services[key] != nil else { return }
+                guard isKnown || (try? process.statistics())?.services[key] != nil else { return }
                 try change(key) { $0.remove(key) }
                 state.withLock { $0.counts.forget(key) }
             }
@@ -143,7 +153,7 @@ package final class HAProxyRouter: TrafficRouter {
     /// Brings the proxy from what it does to what the changed state says, whatever it does now. On failure, the state
     /// is as before.
     private func change(_ key: ServiceKey, _ edit: (inout RouterState) throws -> Void) throws {
-        let seen = try? statistics()
+        let seen = try? process.statistics()
         let before = state.withLock { state in
             if let seen { state.learn(seen) }
             return state
@@ -167,11 +177,9 @@ package final class HAProxyRouter: TrafficRouter {
             if seen == nil {
                 try process.start(configuration.file)
             } else if needsReload {
-                // As late as can be: what the old worker counts after it has no more connections is lost.
-                let last = try statistics()
-                state.withLock { $0.learn(last) }
-                try process.reload(configuration.file)
+                try process.reload(configuration.file) { last in state.withLock { $0.learn(last) } }
                 after.mayHaveOldWorkers = true
+                countLastAnswers()
             }
             after.structure = configuration.structure
             // Before the shift, so that whoever starts it anew begins with the shifted state.

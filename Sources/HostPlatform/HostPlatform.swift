@@ -17,8 +17,8 @@ package final class HostPlatform: Platform {
     let fileSystem: RootFileSystem
     let network: HostNetwork
     let runtime: ContainerRuntime
-    private let state = Mutex(State())
-    private let turns = KeyedLock<InstanceID>()
+    let state = Mutex(State())
+    let turns = KeyedLock<InstanceID>()
     /// Called after each stage of a launch; throwing there is like dying there. Tests use it.
     let afterStage: @Sendable (LaunchStage) throws -> Void
 
@@ -27,7 +27,7 @@ package final class HostPlatform: Platform {
         var running: RunningRecord?
     }
 
-    private struct State {
+    struct State {
         var known: [InstanceID: Known] = [:]
         var launching: Set<InstanceID> = []
         /// Held until an instance is removed: while its network exists, a dead instance refuses connections at once,
@@ -85,7 +85,7 @@ package final class HostPlatform: Platform {
     }
 
     /// What is on disk about an instance; it never changes once it is complete, so it is read once.
-    private func known(_ id: InstanceID) -> (Known, isLaunching: Bool)? {
+    func known(_ id: InstanceID) -> (Known, isLaunching: Bool)? {
         let (cached, isLaunching) = state.withLock { ($0.known[id], $0.launching.contains(id)) }
         if let cached, cached.running != nil || isLaunching { return (cached, isLaunching) }
         let folder = root.instance(id)
@@ -236,63 +236,6 @@ package final class HostPlatform: Platform {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Instant(milliseconds: time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
-    }
-
-    // MARK: Removing
-
-    package func remove(_ id: InstanceID, grace: Span) async throws {
-        try await turns.locked(id) { try await removeInTurn(id, grace: grace) }
-    }
-
-    private func removeInTurn(_ id: InstanceID, grace: Span) async throws {
-        let folder = root.instance(id)
-        guard Files.exists(folder.path) else { return }
-        let known = known(id)?.0
-        if let running = known?.running, running.boot == Boot.id {
-            await end(running, grace: grace)
-        }
-        watch.forget(id.text)
-        try await Blocking.run { [self] in
-            try Leftovers(runtime: runtime, id: id, folder: folder).remove(isHalfMade: known?.running == nil)
-            if let record = known?.record { try network.disconnect(record.number) }
-            try Files.removeTree(folder.path)
-        }
-        if let record = known?.record { network.free(record.number) }
-        state.withLock {
-            $0.known[id] = nil
-            $0.namespaces[id] = nil
-        }
-        trimLogs()
-    }
-
-    /// Asks, waits, kills; then lets the monitor write its last entry.
-    private func end(_ running: RunningRecord, grace: Span) async {
-        if running.process.isAlive, running.process.hears(SIGTERM) {
-            running.process.signal(SIGTERM)
-            _ = await watch.end(of: running.process, limit: grace)
-        }
-        running.process.signal(SIGKILL)
-        _ = await watch.end(of: running.process, limit: Limit.kill)
-        guard let monitor = running.monitor else { return }
-        if await !watch.end(of: monitor, limit: Limit.monitorFarewell) {
-            monitor.signal(SIGKILL)
-            _ = await watch.end(of: monitor, limit: Limit.kill)
-        }
-    }
-
-    /// Keeps the newest logs of instances that are gone.
-    private func trimLogs() {
-        let present = Set(Files.names(in: root.instances))
-        let old = Files.names(in: root.logs).filter { !present.contains(String($0.dropLast(4))) }
-        guard old.count > Limit.oldLogs else { return }
-        let dated = old.map { name -> (Int, String) in
-            var info = stat()
-            _ = lstat("\(root.logs)/\(name)", &info)
-            return (info.st_mtim.tv_sec, name)
-        }
-        for (_, name) in dated.sorted(by: <).prefix(old.count - Limit.oldLogs) {
-            unlink("\(root.logs)/\(name)")
-        }
     }
 
     // MARK: Beginning and end

@@ -118,6 +118,8 @@ enum Limit {
     static let serverFarewell = Span.milliseconds(2500)
     /// How often in a row a server's deletion is tried; the next look tries again.
     static let deletions = 5
+    /// How often an old worker is looked at, at once after a reload; later looks go on with it.
+    static let lastLooks = 15
     /// How old the latencies that are shown may be, while there is traffic.
     static let latencyAge = Span.milliseconds(250)
 }

@@ -64,21 +64,27 @@ struct ProxyProcess: Sendable {
         throw Failure(.commandFailed, "HAProxy did not start", at: configuration)
     }
 
-    /// Replaces the worker by one with the file as it is now; listening sockets and open connections are kept.
-    func reload(_ configuration: String) throws {
+    /// Replaces the worker by one with the file as it is now; listening sockets and open connections are kept. `last`
+    /// is told what the old worker counts, up to the moment when the new one takes over.
+    func reload(_ configuration: String, last: (ProxyStatistics) -> Void) throws {
         try check(configuration)
-        guard let master, let old = workerID else {
+        guard let master, let old = try? statistics() else {
             throw Failure(.commandFailed, "HAProxy is gone", at: configuration)
         }
         master.signal(SIGUSR2)
         let deadline = Monotonic.now + Limit.proxyReload.milliseconds
         while Monotonic.now < deadline {
-            if let new = workerID, new != old { return }
+            if let seen = try? statistics() {
+                guard seen.worker == old.worker else { return }
+                last(seen)
+            }
             guard master.isAlive else { break }
             usleep(ProxyProcess.pause)
         }
         throw Failure(.commandFailed, "HAProxy did not take its new configuration", at: configuration)
     }
+
+    func statistics() throws -> ProxyStatistics { try ProxyStatistics(socket.ask(ProxyStatistics.question)) }
 
     func stop() {
         watch.forget(ProxyProcess.watchName)

@@ -41,8 +41,9 @@ struct ProxySocket: Sendable {
         }
         // The master's socket would otherwise sometimes wait for more.
         shutdown(file.number, Int32(SHUT_WR))
-        guard let answer = Files.read(file.number, limit: ProxySocket.answerAtMost) else {
-            throw unreachable(errno)
+        // Every answer has a line; one that has none comes from a proxy that is just being killed.
+        guard let answer = Files.read(file.number, limit: ProxySocket.answerAtMost), !answer.isEmpty else {
+            throw unreachable(ECONNRESET)
         }
         return String(decoding: answer, as: UTF8.self)
     }

@@ -196,7 +196,9 @@ extension Draft {
         let most = max(size(of: rollout.to), size(of: current))
         // A service that was scaled up meanwhile has larger batches than those that the surge was meant for.
         let batch = rollout.isReturning ? 0 : wantedCount(current) + wantedCount(rollout.to)
-        return max(most + rolling.surge.of(most), batch) - existing { $0 == rollout.to || $0 == current }
+        let isStuck = rolling.surge.of(most) == 0 && rolling.minHealthy.of(most) >= most
+        let excess = isStuck ? 1 : rolling.surge.of(most)
+        return max(most + excess, batch) - existing { $0 == rollout.to || $0 == current }
     }
 
     /// Whether two releases of the service may never run at once: as the newest one says.

@@ -56,11 +56,14 @@ extension Draft {
         } else if failures >= Limits.candidateFailures {
             let why = unlaunched.last.map { ": \($0.reason)" } ?? ""
             giveUp("\(counted(failures, "instance")) of \(rollout.to) failed before they were healthy\(why)")
+        } else if fitCount >= size, size > 0, isBlocked(rollout, since: since, settings) {
+            skipToEnd("an earlier release still serves in the place of instances that are missing")
         } else if fitCount >= size, size > 0, isCleared(for: rollout, since: since, settings) {
             guard rollout.pause == nil else { return }
             noteHealthy(rollout, size)
             move(to: .switching(since: now))
-        } else if rollout.pause == nil, situation.elapsed(since: since) >= settings.deadline, fitCount < size
+        } else if rollout.pause == nil, fitCount < size,
+            situation.elapsed(since: since) >= settings.deadline + timeToLeave(rollout)
         {
             giveUp(
                 "\(fitCount) of \(counted(size, "instance")) of \(rollout.to) were healthy after \(settings.deadline)"
@@ -78,15 +81,30 @@ extension Draft {
     /// Whether what has to happen besides the new instances has happened, or has had its time: fresh instances of
     /// the old release to compare with, and an earlier rollout's release out of the traffic.
     private func isCleared(for rollout: Rollout, since: Instant, _ settings: RolloutSettings) -> Bool {
-        if rollout.currentStage.split == .share(100) || situation.elapsed(since: since) >= settings.deadline {
-            return true
-        }
-        guard
-            !views.contains(where: { $0.isTaking && $0.release != rollout.to && $0.release != state.current })
-        else { return false }
+        if rollout.currentStage.split == .share(100) { return true }
+        if areOthersServing(besides: rollout) { return false }
+        if situation.elapsed(since: since) >= settings.deadline { return true }
         guard rollout.currentStage.hasBaseline, let from = state.current, hasFit(from) else { return true }
         let ready = rollout.baseline.count { view($0)?.isFit == true }
         return ready >= rollout.currentStage.candidate.of(size(of: from))
+    }
+
+    private func areOthersServing(besides rollout: Rollout) -> Bool {
+        views.contains { $0.isTaking && $0.release != rollout.to && $0.release != state.current }
+    }
+
+    /// Whether two releases cannot share the traffic because a third has been holding a part of it for too long.
+    private func isBlocked(_ rollout: Rollout, since: Instant, _ settings: RolloutSettings) -> Bool {
+        rollout.stage < rollout.finalStage && areOthersServing(besides: rollout)
+            && situation.elapsed(since: since) >= settings.deadline
+    }
+
+    /// How long what has to make room first may take to go.
+    private func timeToLeave(_ rollout: Rollout) -> Span {
+        let isCrowded = rollout.stages.contains { $0.split == .even || $0.removesFirst }
+        guard isCrowded, let from = rollout.from, let old = situation.releases[from]?.content
+        else { return .zero }
+        return old.rollout.drain + old.run.stopGrace
     }
 
     // MARK: Switching
@@ -206,7 +224,9 @@ extension Draft {
     /// Whether the router has been refusing for longer than a restart of it explains.
     var isRefusedForLong: Bool {
         guard let since = state.rollout?.refusedSince else { return false }
-        return situation.elapsed(since: since) >= Limits.refusalPatience
+        // Time in which it was not asked again says nothing.
+        let last = situation.routeFailedAt ?? now
+        return last - situation.begun(since) >= Limits.refusalPatience
     }
 
     private mutating func move(to phase: Rollout.Phase) {

@@ -22,6 +22,8 @@ package struct Situation: Hashable, Sendable {
     package var launchFailures: [LaunchFailure]
     /// Why the router last refused what it was asked, if it did.
     package var routeFailure: String?
+    /// When that was; nil: just now.
+    package var routeFailedAt: Instant?
     /// When this daemon began to look; nil where that does not matter. No wait runs out while nobody looks.
     package var lookingSince: Instant?
     package var now: Instant
@@ -31,7 +33,7 @@ package struct Situation: Hashable, Sendable {
         launching: Set<InstanceID> = [], removing: Set<InstanceID> = [], checking: Set<String> = [],
         gateReports: [String: GateReport] = [:], traffic: [InstanceID: RequestCounts] = [:],
         load: [LoadSample] = [], launchFailures: [LaunchFailure] = [],
-        routeFailure: String? = nil,
+        routeFailure: String? = nil, routeFailedAt: Instant? = nil,
         lookingSince: Instant? = nil, now: Instant
     ) {
         self.state = state
@@ -45,6 +47,7 @@ package struct Situation: Hashable, Sendable {
         self.load = load
         self.launchFailures = launchFailures
         self.routeFailure = routeFailure
+        self.routeFailedAt = routeFailedAt
         self.lookingSince = lookingSince
         self.now = now
     }

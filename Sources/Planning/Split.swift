@@ -54,9 +54,9 @@ extension Draft {
         // Two releases that may not run at once cannot wait for each other.
         guard let serving = servingRelease, !isExclusive else { return }
         let able = split.shares.reduce(0) { $0 + fitCount($1.release) }
-        var missing = size(of: serving) - able
+        var missing = leastServing(size(of: serving)) - able
         // One that failed is not to be kept for the sake of numbers where others can answer at all.
-        if able > 0, missing <= 0 || isPastHolding { return }
+        if able > 0, missing <= 0 { return }
         for place in views.indices where views[place].isTaking && !views[place].isDraining {
             guard !split.includes(views[place].release) else { continue }
             if able > 0 {
@@ -83,11 +83,14 @@ extension Draft {
         return !rollout.stages.contains { $0.stable != .whole }
     }
 
-    /// Whether a rollout has waited long enough for an earlier one to be cleared away.
-    private var isPastHolding: Bool {
-        guard let rollout = state.rollout, case .launching(let since) = rollout.phase else { return false }
-        let deadline = situation.releases[rollout.to]?.content.rollout.deadline ?? .zero
-        return situation.elapsed(since: since) >= deadline
+    /// How many are to serve before those of a release that leaves are let go. Where none may run in excess, fewer:
+    /// those that return need room.
+    private func leastServing(_ size: Int) -> Int {
+        guard let rollout = state.rollout,
+            case .rolling(let rolling) = situation.releases[rollout.to]?.content.rollout.strategy,
+            rolling.surge.of(size) == 0
+        else { return size }
+        return rolling.minHealthy.of(size)
     }
 
     private mutating func assignWeights(_ split: Split) {

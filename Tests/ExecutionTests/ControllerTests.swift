@@ -14,7 +14,7 @@ import Testing
     let key = ServiceKey(try! ServiceName("hello"))
 
     /// Looks at the world before a test gives up; each lets the loop run a little.
-    static let patience = 100_000
+    static let patience = 1_000_000
 
     init() throws {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

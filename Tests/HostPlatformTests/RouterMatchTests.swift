@@ -104,6 +104,30 @@ import Testing
         }
     }
 
+    @Test func `a proxy that ends without a word does not count as one that answers`() throws {
+        let folder = TestHost.freshFolder()
+        try Files.makeFolder(folder)
+        defer { try? Files.removeTree(folder) }
+        let path = folder + "/s"
+        let listener = Descriptor(socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
+        withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                _ = bind(listener.number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        listen(listener.number, 1)
+        Thread.start {
+            let connection = accept(listener.number, nil, nil)
+            var buffer = [UInt8](repeating: 0, count: 100)
+            _ = read(connection, &buffer, buffer.count)
+            close(connection)
+        }
+        #expect(throws: Failure.self) { try ProxySocket(path: path).ask("show info") }
+    }
+
     @Test func `weights are kept as asked, from 1 to 256`() async throws {
         try await FaultySite.run(3) { site in
             let states: [Int: RouteServer.State] = [

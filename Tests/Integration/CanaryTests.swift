@@ -85,7 +85,7 @@ extension OnThisHost {
 
         @Test func `one without traffic is paused, for lack of data`() throws {
             let site = try site()
-            try site.edit("canary") { $0.replacingOccurrences(of: "analyze: 25s", with: "analyze: 1s") }
+            try site.edit("canary") { $0.replacingOccurrences(of: "analyze: 25s", with: "analyze: 10s") }
             try site.edit("canary") { $0.replacingOccurrences(of: "ERRORS: \"0\"", with: "ERRORS: \"1\"") }
             #expect(try site.deploy("canary", "--detach").status == 0)
             try eventually("it is paused") { try site.status().rollout?.pause != nil }
