@@ -95,6 +95,13 @@ let package = Package(
 
         .target(
             name: "TestKit", dependencies: ["Model", "Ports"], path: "Tests/TestKit", swiftSettings: settings),
+        .target(
+            name: "Simulation", dependencies: ["Model", "Planning", "Execution", "TestKit"],
+            path: "Tests/Simulation", exclude: ["Command"], swiftSettings: settings),
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulation"], path: "Tests/Simulation/Command",
+            swiftSettings: settings),
+        tests("SimulationTests", ["Model", "Planning", "TestKit", "Simulation"]),
         .executableTarget(
             name: "testserver", path: "Tests/TestServer", cSettings: [.define("_GNU_SOURCE")],
             // Its images have a C library and nothing of Swift.

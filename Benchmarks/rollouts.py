@@ -160,6 +160,6 @@ def bench_plan():
 
 def bench_simulate():
     print("the simulator, on one core")
-    said = run([f"{TOP}/.build/release/simulate", "--seeds", "20000", "--workers", "1"]).stdout.decode()
-    rate = float(re.search(r"([\d.,]+) rollouts a second", said).group(1).replace(",", ""))
+    said = run([f"{TOP}/.build/release/simulate", "--seeds", "3000", "--slices", "1"]).stdout.decode()
+    rate = float(re.search(r"(\d+) for each second of a core", said).group(1))
     put("simulated rollouts a second", rate, "", "> 1000", rate > 1000)

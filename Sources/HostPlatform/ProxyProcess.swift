@@ -68,20 +68,32 @@ struct ProxyProcess: Sendable {
     /// is told what the old worker counts, up to the moment when the new one takes over.
     func reload(_ configuration: String, last: (ProxyStatistics) -> Void) throws {
         try check(configuration)
-        guard let master, let old = try? statistics() else {
+        // By the master: on the workers' common socket, one of an earlier reload may still answer.
+        guard let master, let old = workers.present else {
             throw Failure(.commandFailed, "HAProxy is gone", at: configuration)
         }
         master.signal(SIGUSR2)
         let deadline = Monotonic.now + Limit.proxyReload.milliseconds
         while Monotonic.now < deadline {
             if let seen = try? statistics() {
-                guard seen.worker == old.worker else { return }
-                last(seen)
+                if seen.worker == old { last(seen) } else if isAlone(seen.worker) { return }
             }
             guard master.isAlive else { break }
             usleep(ProxyProcess.pause)
         }
         throw Failure(.commandFailed, "HAProxy did not take its new configuration", at: configuration)
+    }
+
+    /// Whether a worker is the present one and no other takes commands any more. A command or a reload before that
+    /// would be lost with the worker that got it.
+    private func isAlone(_ worker: String) -> Bool {
+        let (present, old) = workers
+        guard let present, present == worker else { return false }
+        return old.allSatisfy { pid in
+            guard let info = try? masterSocket.ask("@!\(pid) show info") else { return false }
+            // One that is gone by now says nothing of itself.
+            return info.contains("Stopping: 1") || !info.contains("Stopping: ")
+        }
     }
 
     func statistics() throws -> ProxyStatistics { try ProxyStatistics(socket.ask(ProxyStatistics.question)) }
@@ -106,21 +118,24 @@ struct ProxyProcess: Sendable {
         return answer.split(separator: "\n").first { $0.hasPrefix("Pid:") }
     }
 
-    /// Workers from before a reload that still finish requests, by `show proc` of the master.
-    var oldWorkers: [Substring] {
-        guard let answer = try? masterSocket.ask("show proc") else { return [] }
-        var isOld = false
-        var found: [Substring] = []
+    /// Workers from before a reload that still finish requests.
+    var oldWorkers: [Substring] { workers.old }
+
+    /// By `show proc` of the master.
+    private var workers: (present: Substring?, old: [Substring]) {
+        guard let answer = try? masterSocket.ask("show proc") else { return (nil, []) }
+        var section: Substring = ""
+        var present: Substring?
+        var old: [Substring] = []
         for row in answer.split(separator: "\n") {
             if row.hasPrefix("#") {
-                isOld = row.contains("old workers")
-            } else if isOld,
-                let pid = row.split(separator: " ").first
-            {
-                found.append(pid)
+                section = row
+            } else if let pid = row.split(separator: " ").first {
+                if section.hasPrefix("# workers") { present = pid }
+                if section.hasPrefix("# old workers") { old.append(pid) }
             }
         }
-        return found
+        return (present, old)
     }
 
     /// What an old worker still carries.

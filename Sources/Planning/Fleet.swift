@@ -159,9 +159,12 @@ extension Draft {
             }
         }
         guard usable.count > count else { return }
-        let leastUseful = usable.sorted {
-            (views[$0].condition.usefulness, $0) < (views[$1].condition.usefulness, $1)
-        }
+        // Those that were only launched to be compared with carry the smaller part: they go first.
+        let compared = state.rollout?.baseline ?? []
+        let leastUseful = usable.map { place in
+            let view = views[place]
+            return (use: view.condition.usefulness, part: compared.contains(view.id) ? 0 : 1, place: place)
+        }.sorted { ($0.use, $0.part, $0.place) < ($1.use, $1.part, $1.place) }.map(\.place)
         for place in leastUseful.prefix(usable.count - count) {
             if views[place].isFit, views[place].weight > 0 {
                 guard spareCapacity > 0 else { return }

@@ -104,6 +104,26 @@ import Testing
         }
     }
 
+    @Test func `a reload right after another one is taken, and what is commanded after it is not lost`()
+        async throws
+    {
+        try await FaultySite.run(2) { site in
+            try await site.route([1: .serving(weight: 1), 2: .warm])
+            var other = site.host.route(freePort(), [])
+            other.key = ServiceKey(try ServiceName("other"))
+            for round in 1...6 {
+                let port = freePort()
+                other.listener = Listener(address: SocketAddress(host: "127.0.0.1", port: port))
+                other.servers = [site.server(2, .serving(weight: round))]
+                try await site.host.router.apply(other)
+                let routes = try await site.host.router.observe().routes
+                #expect(routes[other.key]?.servers.values.map(\.state) == [.serving(weight: round)])
+                #expect(routes[site.host.key]?.servers[site.host.id(1)]?.state == .serving(weight: 1))
+                #expect(WebClient.get("127.0.0.1", port) != nil)
+            }
+        }
+    }
+
     @Test func `HAProxy killed comes back with the same weights`() async throws {
         try await TestHost.run { host in
             let port = freePort()

@@ -74,7 +74,8 @@ final class WebLoad: Sendable {
                         if let answer, answer.status == 200 {
                             counts.good[answer.body, default: 0] += 1
                         } else {
-                            counts.bad.append(answer.map { "status \($0.status)" } ?? "no answer")
+                            let reason = String(cString: strerror(errno))
+                            counts.bad.append(answer.map { "status \($0.status)" } ?? "no answer: \(reason)")
                         }
                     }
                 }

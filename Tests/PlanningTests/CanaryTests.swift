@@ -128,6 +128,49 @@ extension Fixtures {
         #expect(other.outcome == "rolled-back" && other.serving == [1])
     }
 
+    @Test func `one that looks worse and was hardly seen has not passed`() throws {
+        var scene = try Self.begun([.weight(5, instances: nil), .analyze(.seconds(2))])
+        scene.play { $0.state.rollout?.analysis != nil }
+        compare(&scene, seconds: 2, canary: (200, 60), baseline: (200, 0))
+        #expect(
+            scene.state.rollout?.gates["analysis-1"].map { if case .open = $0 { true } else { false } }
+                == true)
+        compare(&scene, seconds: 5, canary: (200, 60), baseline: (200, 0))
+        scene.settle()
+        #expect(scene.outcome == "rolled-back")
+    }
+
+    @Test func `however large its share, the baseline leaves the other old instances their part`() throws {
+        var scene = try Self.begun([.weight(50, instances: nil), .analyze(.seconds(10))])
+        scene.play { $0.state.rollout?.analysis != nil }
+        #expect(abs(scene.share(2) - 50) < 3 && scene.taking(1) == 15)
+    }
+
+    @Test
+    func `when the comparison is over, those that were compared with go, not those that carry the rest`()
+        throws
+    {
+        var scene = try Self.begun([.weight(5, instances: .percent(90)), .analyze(.seconds(2))])
+        scene.play { $0.state.rollout?.pause != nil }
+        let old = Set(scene.ids(of: 1)).subtracting(scene.state.rollout?.baseline ?? [])
+        _ = try scene.state.resume(at: scene.situation.now, by: "uid:0")
+        _ = scene.play()
+        #expect(old.allSatisfy { scene.situation.route?.servers[$0]?.state.isServing == true })
+        scene.settle()
+        #expect(scene.outcome == "succeeded")
+    }
+
+    @Test func `a deploy takes the place of those that wait`() throws {
+        var scene = try Self.begun([.weight(50, instances: nil)])
+        let third = Fixtures.release(3, replicas: 10)
+        scene.situation.releases[third.number] = third
+        _ = try scene.state.deploy(
+            third, replacing: nil, isQueued: true, at: scene.situation.now, by: "uid:0")
+        scene.state.rollout = nil
+        try scene.deploy(Fixtures.release(4, replicas: 10))
+        #expect(scene.state.queued == [])
+    }
+
     @Test func `a deploy that waits begins when the one before has ended`() throws {
         var scene = try Self.begun([.weight(50, instances: nil)])
         scene.play { $0.share(2) > 1 }

@@ -109,6 +109,8 @@ import Testing
         ([.weight(5, instances: .percent(0))], "0% of 10 instances is 0"),
         ([.weight(5, instances: .count(11))], "11 of 10 instances is 11"),
         ([.gate(Gate("a", .analysis(.seconds(1))))], "only one has traffic"),
+        ([.weight(75, instances: .count(1))], "1 of 10 instances would carry 75 % of the requests"),
+        ([.weight(20, instances: .count(4)), .weight(30, instances: nil)], "go back from 4 to 3"),
         ([.gate(Gate("a", .approval)), .gate(Gate("a", .approval))], "two gates are called a"),
     ]
 

@@ -109,6 +109,29 @@ extension Scene {
         #expect(scene.outcome == "succeeded" && scene.current == 3 && scene.serving == [3])
     }
 
+    @Test func `where nothing may be missing and nothing run in excess, one runs in excess`() throws {
+        let stuck = Fixtures.rolling(2, surge: .count(0), minHealthy: .percent(72))
+        var scene = try Scene.settled(Fixtures.release(1, replicas: 4))
+        _ = try scene.state.scale(to: 1)
+        scene.settle()
+        try scene.deploy(stuck)
+        let course = course(&scene)
+        #expect(scene.outcome == "succeeded" && course.allSatisfy { $0[0] + $0[1] >= 1 && $0[2] <= 2 })
+    }
+
+    @Test func `a broken old release whose replacements pile up does not keep out the one that mends it`()
+        throws
+    {
+        var scene = try Scene.settled(Fixtures.release(1, replicas: 4))
+        for id in scene.ids(of: 1) { scene.sicken(id) }
+        try scene.deploy(Fixtures.rolling(2))
+        for _ in 0..<4000 where scene.phase != "none" {
+            scene.play()
+            for id in scene.ids(of: 1) { scene.sicken(id) }
+        }
+        #expect(scene.outcome == "succeeded" && scene.current == 2)
+    }
+
     @Test func `a service that grows meanwhile ends at its new size`() throws {
         var scene = try Scene.settled(Fixtures.release(1, replicas: 4))
         try scene.deploy(Fixtures.rolling(2))

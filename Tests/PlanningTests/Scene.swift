@@ -123,7 +123,7 @@ struct Scene {
 
     /// Which releases the router sends new requests to.
     var serving: [Int] {
-        let taking = (situation.route?.servers ?? [:]).filter { $0.value.state.takesTraffic }.keys
+        let taking = (situation.route?.servers ?? [:]).filter { $0.value.state.isServing }.keys
         return Set(taking.compactMap { situation.seen.instances[$0]?.release.value }).sorted()
     }
 }
