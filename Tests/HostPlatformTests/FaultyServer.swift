@@ -9,18 +9,19 @@ import Testing
 final class FaultyServer: Sendable {
     let name: String
     let port: Int
-    private let listener: Int32
+    private let listener: Descriptor
     private let open = Mutex<Set<Int32>>([])
     private let isStopped = Atomic<Bool>(false)
 
     init(_ name: String) throws {
         self.name = name
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        listener = Descriptor(
+            socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let file = listener
+        let file = listener.number
         withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 _ = bind(file, $0, length)
@@ -28,10 +29,10 @@ final class FaultyServer: Sendable {
             }
         }
         port = Int(UInt16(bigEndian: address.sin_port))
-        listen(listener, 100)
+        listen(file, 100)
         Thread.start { [self] in
             while true {
-                let connection = accept(listener, nil, nil)
+                let connection = accept(listener.number, nil, nil)
                 guard connection >= 0, !isStopped.load(ordering: .sequentiallyConsistent) else {
                     if connection >= 0 { close(connection) }
                     break
@@ -39,18 +40,21 @@ final class FaultyServer: Sendable {
                 open.withLock { _ = $0.insert(connection) }
                 Thread.start { [self] in
                     serve(connection)
-                    if open.withLock({ $0.remove(connection) }) != nil { close(connection) }
+                    // Under the lock: `stop` must not meet a number that is somebody else's by then.
+                    open.withLock {
+                        $0.remove(connection)
+                        close(connection)
+                    }
                 }
             }
-            close(listener)
         }
     }
 
     /// From now on, connections are refused, and those that are open end.
     func stop() {
-        isStopped.store(true, ordering: .sequentiallyConsistent)
-        shutdown(listener, Int32(SHUT_RDWR))
-        for connection in open.withLock({ $0 }) { shutdown(connection, Int32(SHUT_RDWR)) }
+        guard !isStopped.exchange(true, ordering: .sequentiallyConsistent) else { return }
+        shutdown(listener.number, Int32(SHUT_RDWR))
+        open.withLock { for connection in $0 { shutdown(connection, Int32(SHUT_RDWR)) } }
     }
 
     private func serve(_ connection: Int32) {

@@ -9,10 +9,13 @@ import Testing
     @Test func `traffic goes only to instances whose check passed`() async throws {
         try await TestHost.run { host in
             let port = freePort()
-            let late = try await host.launch(host.order(1, TestImages.digest(.late)))
+            let late = try await host.launch(
+                host.order(1, TestImages.digest(.late), scratch: [ScratchMount(path: "/run")]))
             try await host.router.apply(host.route(port, [host.server(late, .serving(weight: 1))]))
             #expect(try await host.observed(late.id)?.health == .unproven)
             #expect(WebClient.get("127.0.0.1", port)?.status == 503)
+            let go = ["/bin/busybox", "sh", "-c", "> /run/go"]
+            #expect(try await host.platform.execute(go, in: late.id, timeout: .seconds(30)) == 0)
             try await eventually { try await host.observed(late.id)?.health == .healthy }
             #expect(WebClient.get("127.0.0.1", port)?.status == 200)
 

@@ -24,7 +24,7 @@ struct TestImages: ImageReader {
         case sleeper = "d"
         /// As `server`, without the folder /run.
         case bare = "e"
-        /// Begins to listen a moment after its start.
+        /// Begins to listen when there is a file /run/go.
         case late = "f"
         /// Unpacking it fails for want of space.
         case tooLarge = "9"
@@ -39,7 +39,11 @@ struct TestImages: ImageReader {
             case .failing: shell + ["echo going down; echo badly >&2; exit 3"]
             case .broken: ["/bin/nothing"]
             case .sleeper: shell + ["trap 'exit 7' TERM; while true; do /bin/busybox sleep 0.05; done"]
-            case .late: shell + ["/bin/busybox sleep 3; exec /bin/busybox httpd -f -p 8080 -h /www"]
+            case .late:
+                shell + [
+                    "while ! /bin/busybox test -e /run/go; do /bin/busybox sleep 0.05; done; "
+                        + "exec /bin/busybox httpd -f -p 8080 -h /www"
+                ]
             }
         return Image(
             digest: digest,

@@ -74,8 +74,7 @@ final class WebLoad: Sendable {
                         if let answer, answer.status == 200 {
                             counts.good[answer.body, default: 0] += 1
                         } else {
-                            let reason = String(cString: strerror(errno))
-                            counts.bad.append(answer.map { "status \($0.status)" } ?? "no answer: \(reason)")
+                            counts.bad.append(answer.map { "status \($0.status)" } ?? "no answer")
                         }
                     }
                 }
