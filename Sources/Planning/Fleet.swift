@@ -225,7 +225,7 @@ extension Draft {
     }
 
     private func isTakingTraffic(_ view: InstanceView) -> Bool {
-        view.isTaking || situation.route?.match?.servers.contains(view.id) == true
+        view.isTaking || route?.match?.servers.contains(view.id) == true
     }
 
     private mutating func startDraining(_ place: Int, reason: RemovalReason) {
@@ -239,7 +239,7 @@ extension Draft {
         // Removing beneath a launch that is under way could leave half of it behind.
         guard let since = state.drainingSince[view.id], view.condition != .pending else { return }
         let limit = situation.releases[view.release]?.content.rollout.drain ?? .zero
-        let server = situation.route?.servers[view.id]
+        let server = route?.servers[view.id]
         let isTaking = isTakingTraffic(view)
         let isDrained = !isTaking && (server?.sessions ?? 0) == 0
         // Requests in flight may be cut at the limit; new ones are first to go elsewhere, however long that takes.
@@ -256,7 +256,7 @@ extension Draft {
     }
 
     private mutating func finishRetiring() {
-        if situation.route != nil {
+        if route != nil {
             routing.append(.removeRoute(state.key))
             lookSoon()
         } else {

@@ -6,7 +6,7 @@ extension Draft {
         guard var rollout = state.rollout else { return }
         rollout.phase = .ended(at: now, outcome)
         rollout.pause = nil
-        if let counts = situation.route?.counts {
+        if let counts = route?.counts {
             rollout.traffic = counts.since(rollout.trafficBefore ?? TrafficCounts())
         }
         state.rollout = nil

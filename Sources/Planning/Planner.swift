@@ -18,6 +18,8 @@ package enum Planner {
 struct Draft {
     let situation: Situation
     let now: Instant
+    /// What the router was seen to do for this service.
+    let route: ObservedRoute?
     var state: ServiceState
     /// What serves or should, by release and in the order of the names; and what runs gates' commands.
     var views: [InstanceView] = []
@@ -51,6 +53,7 @@ struct Draft {
     init(_ situation: Situation) {
         self.situation = situation
         now = situation.now
+        route = situation.route
         state = situation.state
         // A clock that was set back must not make any wait longer.
         state.forgetFuture(after: situation.now)
@@ -59,7 +62,7 @@ struct Draft {
 
     /// Remembers which instances have passed, forgets those that no longer exist, and judges each one.
     mutating func takeStock() {
-        let servers = situation.route?.servers ?? [:]
+        let servers = route?.servers ?? [:]
         let known = state.proven
         var proven = 0
         views.reserveCapacity(situation.seen.instances.count)

@@ -7,7 +7,7 @@ extension Draft {
         beginQueued()
         guard state.rollout != nil else { return }
         noteRefusal()
-        if state.rollout?.trafficBefore == nil, let counts = situation.route?.counts {
+        if state.rollout?.trafficBefore == nil, let counts = route?.counts {
             state.rollout?.trafficBefore = counts
         }
         // What is true already needs no second look: each pass goes on by one phase.

@@ -6,7 +6,7 @@ extension Draft {
         guard !isGone, !(state.isRetiring && views.isEmpty) else { return }
         if state.current == nil, state.rollout == nil, views.isEmpty {
             // A first release that failed leaves no door behind.
-            if situation.route != nil { routing.append(.removeRoute(state.key)) }
+            if route != nil { routing.append(.removeRoute(state.key)) }
             return
         }
         guard !isRouteRight() else { return }
@@ -42,7 +42,7 @@ extension Draft {
     mutating func isRouteRight() -> Bool {
         split()
         let listener = listener(for: servingRelease)
-        guard situation.seen.router.isRunning, let observed = situation.route else {
+        guard situation.seen.router.isRunning, let observed = route else {
             return listener == nil && !views.contains(where: shouldBeRouted)
         }
         guard observed.listener == listener, observed.match == desiredMatch() else { return false }
@@ -64,7 +64,7 @@ extension Draft {
     /// Nobody is let in before the first release may serve; a retiring service keeps its door until it is empty,
     /// so that requests in flight are answered.
     func listener(for serving: ReleaseNumber?) -> Listener? {
-        guard let serving, !mustLeaveDoorShut else { return situation.route?.listener }
+        guard let serving, !mustLeaveDoorShut else { return route?.listener }
         return situation.releases[serving]?.content.listen
     }
 
@@ -75,6 +75,6 @@ extension Draft {
             isRefusedForLong
         else { return false }
         let door = situation.releases[current]?.content.listen
-        return situation.route?.listener != door && situation.releases[rollout.to]?.content.listen != door
+        return route?.listener != door && situation.releases[rollout.to]?.content.listen != door
     }
 }

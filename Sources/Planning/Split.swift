@@ -129,7 +129,7 @@ extension Draft {
 
     /// Whether the router was seen to do what the split asks for, with nobody held over.
     mutating func isCarriedOut() -> Bool {
-        guard let route = situation.route, situation.seen.router.isRunning, let split = split(),
+        guard let route, situation.seen.router.isRunning, let split = split(),
             !areStrangersServing, route.listener == listener(for: servingRelease),
             route.match == desiredMatch(), split.shares.allSatisfy({ hasFit($0.release) })
         else { return false }
