@@ -200,5 +200,5 @@ package actor Controller {
 
 extension ServiceState {
     /// Whether anything of it runs or should run.
-    var isAlive: Bool { current != nil || rollout != nil || isRetiring }
+    var isAlive: Bool { current != nil || rollout != nil || isRetiring || !queued.isEmpty }
 }

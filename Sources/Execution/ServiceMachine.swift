@@ -58,7 +58,8 @@ package struct ServiceMachine: Sendable {
             state: state, releases: releases, seen: seen, launching: Set(underWay.launching.keys),
             removing: underWay.removing, checking: checking, gateReports: gateReports,
             traffic: trafficSinceUsed(counts), load: load.samples, launchFailures: launchFailures,
-            routeFailure: routeFailure, routeFailedAt: routeFailedAt, lookingSince: lookingSince, now: now)
+            routeFailure: routeFailure, routeFailedAt: routeFailedAt,
+            isRouteUnsettled: isUnsettled(route, at: now), lookingSince: lookingSince, now: now)
         var plan = Planner.plan(situation)
         plan.steps.removeAll { isSettling($0, at: now) }
         let isNews = plan.state != state || !plan.steps.isEmpty || !plan.notes.isEmpty
@@ -79,7 +80,8 @@ package struct ServiceMachine: Sendable {
             case .launch(let id, let release), .runTask(let id, let release, _): launching[id] = release
             case .remove(let id, _, _): removing.insert(id)
             case .check(let check): checking.insert(check.idempotencyKey)
-            case .route, .removeRoute: break
+            case .removeRoute: lastRoute = nil
+            case .route: break
             }
         }
     }
@@ -107,6 +109,15 @@ package struct ServiceMachine: Sendable {
         var traffic: [InstanceID: RequestCounts] = [:]
         for (id, now) in counts { traffic[id] = countsUsed[id].map { now.since($0) } ?? now }
         return traffic
+    }
+
+    /// Whether the router was just given a route that it does not show yet.
+    private func isUnsettled(_ shown: ObservedRoute?, at now: Instant) -> Bool {
+        guard let lastRoute, now - lastRoute.at < Bounds.routeSettles else { return false }
+        guard let shown, shown.listener == lastRoute.route.listener else { return true }
+        return !lastRoute.route.servers.allSatisfy { server in
+            shown.servers[server.id].map { $0.state == server.state } ?? true
+        }
     }
 
     /// A route that was just applied may take a moment to be seen.

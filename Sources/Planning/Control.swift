@@ -10,7 +10,7 @@ extension ServiceState {
                 .conflict, "the rollout of \(rollout.to) is paused since \(pause.since): \(pause.reason)",
                 suggestion: "`kiln rollout resume \(key)` goes on")
         }
-        self.rollout?.pause = Rollout.Pause(since: now, reason: "\(operatorName) asked for it")
+        self.rollout?.pause = Rollout.Pause(since: now, reason: Rollout.byHand(operatorName))
         return [Note(.paused, "\(operatorName) paused the rollout", release: rollout.to)]
     }
 
@@ -53,7 +53,7 @@ extension ServiceState {
                 suggestion: "`kiln retire \(key)` stops the service")
         }
         guard !rollout.isReturning else { return [] }
-        let reason = "\(operatorName) asked for it"
+        let reason = Rollout.byHand(operatorName)
         self.rollout?.pause = nil
         self.rollout?.refusedSince = nil
         self.rollout?.phase = .returning(since: now, reason: reason)
@@ -98,10 +98,14 @@ extension ServiceState {
 
 extension Rollout.Pause {
     /// Whether somebody asked for it, rather than a step, a gate or a lack of data.
-    var isByHand: Bool { reason.hasSuffix("asked for it") }
+    var isByHand: Bool { Rollout.isByHand(reason) }
 }
 
 extension Rollout {
+    /// The reason of what a person asked for.
+    static func byHand(_ operatorName: String) -> String { "\(operatorName) asked for it" }
+    static func isByHand(_ reason: String) -> Bool { reason.hasSuffix(" asked for it") }
+
     /// Makes every wait under way begin later.
     fileprivate mutating func delay(by span: Span) {
         switch phase {

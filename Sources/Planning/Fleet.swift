@@ -241,7 +241,7 @@ extension Draft {
         let limit = situation.releases[view.release]?.content.rollout.drain ?? .zero
         let server = route?.servers[view.id]
         let isTaking = isTakingTraffic(view)
-        let isDrained = !isTaking && (server?.sessions ?? 0) == 0
+        let isDrained = !isTaking && !situation.isRouteUnsettled && (server?.sessions ?? 0) == 0
         // Requests in flight may be cut at the limit; new ones are first to go elsewhere, however long that takes.
         let isCut = situation.elapsed(since: since) >= limit && (!isTaking || state.isRetiring)
         guard isDrained || isCut else { return lookSoon() }
@@ -256,8 +256,8 @@ extension Draft {
     }
 
     private mutating func finishRetiring() {
-        if route != nil {
-            routing.append(.removeRoute(state.key))
+        if route != nil || situation.isRouteUnsettled {
+            if route != nil { routing.append(.removeRoute(state.key)) }
             lookSoon()
         } else {
             notes.append(Note(.retired, "\(state.key) is retired: nothing of it runs"))

@@ -63,7 +63,7 @@ extension Draft {
             noteHealthy(rollout, size)
             move(to: .switching(since: now))
         } else if rollout.pause == nil, fitCount < size,
-            situation.elapsed(since: since) >= settings.deadline + timeToLeave(rollout)
+            situation.elapsed(since: provingSince(rollout, since, settings)) >= settings.deadline
         {
             giveUp(
                 "\(fitCount) of \(counted(size, "instance")) of \(rollout.to) were healthy after \(settings.deadline)"
@@ -99,12 +99,14 @@ extension Draft {
             && situation.elapsed(since: since) >= settings.deadline
     }
 
-    /// How long what has to make room first may take to go.
-    private func timeToLeave(_ rollout: Rollout) -> Span {
-        let isCrowded = rollout.stages.contains { $0.split == .even || $0.removesFirst }
-        guard isCrowded, let from = rollout.from, let old = situation.releases[from]?.content
-        else { return .zero }
-        return old.rollout.drain + old.run.stopGrace
+    /// Since when the stage's instances are being proven: where others have to make room first, since the first was
+    /// launched. What never goes is waited for three times as long.
+    private func provingSince(_ rollout: Rollout, _ since: Instant, _ settings: RolloutSettings) -> Instant {
+        guard rollout.stages.contains(where: { $0.split == .even || $0.removesFirst }) else { return since }
+        let launched = views[range(of: rollout.to)].filter { !$0.isDead && !$0.isProven }
+            .compactMap { situation.seen.instances[$0.id]?.startedAt }
+        if let first = launched.min() { return max(since, first) }
+        return situation.elapsed(since: since) < settings.deadline * 3 ? now : since
     }
 
     // MARK: Switching

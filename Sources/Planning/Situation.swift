@@ -24,6 +24,8 @@ package struct Situation: Hashable, Sendable {
     package var routeFailure: String?
     /// When that was; nil: just now.
     package var routeFailedAt: Instant?
+    /// The router was just given a route that it does not show yet: what it shows is about to change.
+    package var isRouteUnsettled: Bool
     /// When this daemon began to look; nil where that does not matter. No wait runs out while nobody looks.
     package var lookingSince: Instant?
     package var now: Instant
@@ -34,6 +36,7 @@ package struct Situation: Hashable, Sendable {
         gateReports: [String: GateReport] = [:], traffic: [InstanceID: RequestCounts] = [:],
         load: [LoadSample] = [], launchFailures: [LaunchFailure] = [],
         routeFailure: String? = nil, routeFailedAt: Instant? = nil,
+        isRouteUnsettled: Bool = false,
         lookingSince: Instant? = nil, now: Instant
     ) {
         self.state = state
@@ -48,6 +51,7 @@ package struct Situation: Hashable, Sendable {
         self.launchFailures = launchFailures
         self.routeFailure = routeFailure
         self.routeFailedAt = routeFailedAt
+        self.isRouteUnsettled = isRouteUnsettled
         self.lookingSince = lookingSince
         self.now = now
     }

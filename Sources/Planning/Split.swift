@@ -19,12 +19,17 @@ extension Draft {
             views[place].isHeld = false
         }
         guard !state.isRetiring, var split = intendedSplit() else { return nil }
-        // A release of which nothing is fit is left out: its share would be lost.
-        if split.shares.count > 1 { split.shares.removeAll { !hasFit($0.release) } }
+        // A release of which nothing is fit is left out: its share would be lost. Where every instance takes the same,
+        // the router itself passes over those that do not answer.
+        if split.shares.count > 1 { split.shares.removeAll { !canTake($0.release, $0.share) } }
         if split.shares.isEmpty, let serving = servingRelease { split.shares = [(serving, 100)] }
         holdOver(split)
         assignWeights(split)
         return split
+    }
+
+    private func canTake(_ release: ReleaseNumber, _ share: Int?) -> Bool {
+        share != nil ? hasFit(release) : views[range(of: release)].contains { $0.isAble }
     }
 
     private func intendedSplit() -> Split? {
@@ -61,7 +66,7 @@ extension Draft {
             guard !split.includes(views[place].release) else { continue }
             if able > 0 {
                 let release = views[place].release
-                guard missing > 0, views[place].isFit, !isShed(release), !isStranger(release) else {
+                guard missing > 0, views[place].isAble, !isShed(release), !isStranger(release) else {
                     continue
                 }
                 missing -= 1
@@ -77,9 +82,13 @@ extension Draft {
         return release != rollout.to && release != state.current
     }
 
-    /// Whether a release failed, and the old one, which was kept whole, takes its traffic back.
+    /// Whether a release failed, and the old one, which was kept whole, takes its traffic back. One that was only
+    /// called back did nothing wrong.
     private func isShed(_ release: ReleaseNumber) -> Bool {
-        guard let rollout = state.rollout, rollout.isReturning, rollout.to == release else { return false }
+        guard let rollout = state.rollout, case .returning(_, let reason) = rollout.phase,
+            rollout.to == release,
+            !Rollout.isByHand(reason)
+        else { return false }
         return !rollout.stages.contains { $0.stable != .whole }
     }
 
@@ -129,9 +138,9 @@ extension Draft {
 
     /// Whether the router was seen to do what the split asks for, with nobody held over.
     mutating func isCarriedOut() -> Bool {
-        guard let route, situation.seen.router.isRunning, let split = split(),
+        guard !situation.isRouteUnsettled, let route, situation.seen.router.isRunning, let split = split(),
             !areStrangersServing, route.listener == listener(for: servingRelease),
-            route.match == desiredMatch(), split.shares.allSatisfy({ hasFit($0.release) })
+            route.match == desiredMatch(), split.shares.allSatisfy({ canTake($0.release, $0.share) })
         else { return false }
         return views.allSatisfy { view in
             if view.isHeld { return false }

@@ -2,7 +2,8 @@ package import Model
 
 /// Where instances run. Every act is idempotent: doing it again after a crash is always right.
 package protocol Platform: Sendable {
-    /// Everything that exists here now under this root, dead and half-made things included.
+    /// Everything that exists here now under this root, dead and half-made things included. What was launched is seen
+    /// until it is removed, in some form, also after the machine was restarted.
     func observe() async throws -> [ObservedInstance]
 
     /// Makes an image ready for launches on this platform (for a host: its file system, mounted read-only).

@@ -132,25 +132,3 @@ extension Plan {
     /// One line a step, as a test writes them down.
     var lines: [String] { steps.map(\.line) }
 }
-
-extension Step {
-    var line: String {
-        switch self {
-        case .runTask(let id, _, let command): return "run \(id) \(command.joined(separator: " "))"
-        case .check(let check): return "check \(check.idempotencyKey)"
-        case .launch(let id, _): return "launch \(id)"
-        case .remove(let id, let reason, _): return "remove \(id) \(reason.rawValue)"
-        case .removeRoute: return "remove route"
-        case .route(let route):
-            let servers = route.servers.map { server in
-                switch server.state {
-                case .serving(let weight): "\(server.id)=\(weight)"
-                case .warm: "\(server.id)=warm"
-                case .draining: "\(server.id)=draining"
-                }
-            }
-            let door = route.listener.map { "\($0.address.port)" } ?? "shut"
-            return (["route \(door)"] + servers).joined(separator: " ")
-        }
-    }
-}

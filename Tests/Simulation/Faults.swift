@@ -55,7 +55,8 @@ extension SimulatedRun {
         router.die()
         for ordinal in host.living {
             host.change(ordinal) { $0.isDetached = false }
-            if draw(.reboot, ordinal, in: 0...2) == 0 {
+            // What a gate's command left stays until it is removed: the platform promises that.
+            if draw(.reboot, ordinal, in: 0...2) == 0, host[ordinal]?.isTask != true {
                 host.vanishes(ordinal)
             } else {
                 host.exits(ordinal, status: nil)

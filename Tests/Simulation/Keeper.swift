@@ -1,5 +1,6 @@
 import Execution
 import Model
+import TestKit
 import Planning
 
 /// What the daemon does with a service, as `ServiceController` does it: look, decide, store, act.
@@ -190,7 +191,8 @@ extension SimulatedRun {
         isDaemonUp = true
         let state = store.state
         // As `Controller.recover`: a service of which nothing runs or should run has no controller.
-        let isAlive = state.current != nil || state.rollout != nil || state.isRetiring
+        let isAlive =
+            state.current != nil || state.rollout != nil || state.isRetiring || !state.queued.isEmpty
         if isAlive || !host.living.isEmpty || router.route != nil { startKeeper() }
     }
 }

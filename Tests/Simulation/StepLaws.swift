@@ -1,5 +1,6 @@
 import Execution
 import Model
+import TestKit
 import Planning
 
 /// Laws that are checked at every decision.

@@ -1,5 +1,6 @@
 import Execution
 import Model
+import TestKit
 import Planning
 
 /// What platform, router and gates do, and what they show.

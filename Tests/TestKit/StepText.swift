@@ -1,8 +1,8 @@
-import Model
+package import Model
 
 extension Step {
     /// One line for people.
-    var line: String {
+    package var line: String {
         switch self {
         case .launch(let id, _): return "launch \(id)"
         case .runTask(let id, _, let command): return "run \(id) \(command.joined(separator: " "))"
