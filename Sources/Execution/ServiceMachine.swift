@@ -8,6 +8,8 @@ package struct ServiceMachine: Sendable {
     package private(set) var releases: [ReleaseNumber: Release]
     /// Steps under way: they are not begun again, and what they make is not mistaken for a leftover.
     package private(set) var launching: [InstanceID: ReleaseNumber] = [:]
+    /// Those among the launches that run gates' commands.
+    private var tasks: Set<InstanceID> = []
     package private(set) var removing: Set<InstanceID> = []
     private var checking: Set<String> = []
     private var launchFailures: [LaunchFailure] = []
@@ -31,10 +33,11 @@ package struct ServiceMachine: Sendable {
     /// so that a fresh instance is never mistaken for a half-made one.
     package struct UnderWay: Sendable {
         var launching: [InstanceID: ReleaseNumber]
+        var tasks: Set<InstanceID>
         var removing: Set<InstanceID>
     }
 
-    package var underWay: UnderWay { UnderWay(launching: launching, removing: removing) }
+    package var underWay: UnderWay { UnderWay(launching: launching, tasks: tasks, removing: removing) }
 
     // MARK: Deciding
 
@@ -77,7 +80,10 @@ package struct ServiceMachine: Sendable {
         if state.rollout == nil { gateReports = [:] }
         for step in plan.steps {
             switch step {
-            case .launch(let id, let release), .runTask(let id, let release, _): launching[id] = release
+            case .launch(let id, let release): launching[id] = release
+            case .runTask(let id, let release, _):
+                launching[id] = release
+                tasks.insert(id)
             case .remove(let id, _, _): removing.insert(id)
             case .check(let check): checking.insert(check.idempotencyKey)
             case .removeRoute: lastRoute = nil
@@ -91,7 +97,8 @@ package struct ServiceMachine: Sendable {
         var seen = observed
         for (id, release) in underWay.launching where seen.instances[id] == nil {
             seen.instances[id] = ObservedInstance(
-                id: id, key: state.key, release: release, phase: .launching, address: "", startedAt: seen.at)
+                id: id, key: state.key, release: release, phase: .launching, address: "", startedAt: seen.at,
+                isTask: underWay.tasks.contains(id))
         }
         return seen
     }
@@ -136,10 +143,14 @@ package struct ServiceMachine: Sendable {
 
     // MARK: Outcomes
 
-    package mutating func launched(_ id: InstanceID) { launching[id] = nil }
+    package mutating func launched(_ id: InstanceID) {
+        launching[id] = nil
+        tasks.remove(id)
+    }
 
     package mutating func launchFailed(_ id: InstanceID, _ reason: String) {
         guard let release = launching.removeValue(forKey: id) else { return }
+        tasks.remove(id)
         launchFailures.append(LaunchFailure(id: id, release: release, reason: reason))
     }
 

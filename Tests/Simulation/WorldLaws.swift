@@ -22,6 +22,8 @@ extension SimulatedRun {
                 isFaulted = true
             }
         }
+        // A release that is stopped before the next one starts takes the capacity itself, also where it is superseded.
+        if let next = store.state.rollout?.to, store.isExclusive(next) { isFaulted = true }
         if isFaulted { laws.capacityWasTaken() }
         let needed = capacityNeeded
         if laws.isShort(able: able, needed: needed) {
@@ -47,7 +49,10 @@ extension SimulatedRun {
     private func ableWhereOnlyTwo(_ rollout: Rollout) -> Int? {
         let involved = [rollout.from, rollout.to]
         let slots = host.living.compactMap { host[$0] }.filter { !$0.isTask && $0.hasProven }
-        guard slots.allSatisfy({ involved.contains($0.release) }) else { return nil }
+        let serving = Set(router.servers.values.filter { $0.seen.state.isServing }.map(\.ordinal))
+        guard slots.allSatisfy({ involved.contains($0.release) || !serving.contains($0.id.ordinal) }) else {
+            return nil
+        }
         return slots.count { $0.release == rollout.from && $0.isAble(at: uptime) }
     }
 
