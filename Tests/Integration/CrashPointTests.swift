@@ -49,6 +49,8 @@ extension OnThisHost {
             #expect(
                 recovered > 10 && recovered < Self.mostPoints && requests.failed == 0 && requests.all > 1000)
             try await live(site, Mortality()) { await $0.retireAll() }
+            // What a daemon does when it ends and nothing runs.
+            try await host(site).tearDown()
             #expect(site.leftovers().isEmpty)
         }
 
@@ -87,17 +89,13 @@ extension OnThisHost {
         private func live(
             _ site: Site, _ life: Mortality, _ body: @Sendable @escaping (Controller) async throws -> Void
         ) async throws {
-            var logger = Logger(label: "crash")
-            logger.logLevel = .critical
-            let store = try ContentStore(site.root + "/store")
-            let root = try HostRoot(site.root)
-            let platform = try await HostPlatform(
-                root: root, reader: LayeredImageReader(store: store), log: logger)
+            let platform = try await host(site)
+            let router = HAProxyRouter(root: try HostRoot(site.root), watch: platform.watch)
             let database = try Database(site.root + "/kiln.db")
             let controller = Controller(
                 World(
                     platform: MortalPlatform(base: platform, life: life),
-                    router: MortalRouter(base: HAProxyRouter(root: root, watch: platform.watch), life: life),
+                    router: MortalRouter(base: router, life: life),
                     gates: AgreeableGates(), store: MortalStore(base: database, life: life),
                     clock: SystemClock(), logger: logger))
             try await controller.recover()
@@ -113,6 +111,17 @@ extension OnThisHost {
                 defer { group.cancelAll() }
                 while let isDone = try await group.next(), !isDone {}
             }
+        }
+
+        private var logger: Logger {
+            var logger = Logger(label: "crash")
+            logger.logLevel = .critical
+            return logger
+        }
+
+        private func host(_ site: Site) async throws -> HostPlatform {
+            let reader = LayeredImageReader(store: try ContentStore(site.root + "/store"))
+            return try await HostPlatform(root: HostRoot(site.root), reader: reader, log: logger)
         }
 
         private func deploy(_ content: Release.Content, _ controller: Controller) async throws {
