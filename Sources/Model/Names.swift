@@ -90,6 +90,10 @@ package struct ReleaseNumber: Hashable, Sendable, Comparable, CustomStringConver
 /// The name of one instance, such as `hello-r3-12`. Never used twice on a host.
 package struct InstanceID: Hashable, Sendable, Comparable, CustomStringConvertible {
     package let text: String
+    /// The number at its end: how many its service had named when it was named.
+    package let ordinal: Int
+    /// Names are looked up far more often than they are made.
+    private let fingerprint: UInt64
 
     /// At most 120 of `a-z 0-9 -`: safe as a file, cgroup and proxy server name.
     package init(_ text: String) throws {
@@ -101,25 +105,34 @@ package struct InstanceID: Hashable, Sendable, Comparable, CustomStringConvertib
         guard isValid else {
             throw Failure(.invalidArgument, "\"\(text.prefix(60))\" is not an instance name")
         }
-        self.text = text
+        self.init(unchecked: text)
     }
 
     /// The `ordinal`-th instance that this service ever had, launched for `release`.
     package init(_ key: ServiceKey, release: ReleaseNumber, ordinal: Int) {
         let place = key.environment == .production ? "" : "-\(key.environment)"
-        text = "\(key.service)\(place)-\(release)-\(ordinal)"
+        self.init(unchecked: "\(key.service)\(place)-\(release)-\(ordinal)")
     }
 
-    /// The number at its end: how many its service had named when it was named.
-    package var ordinal: Int {
-        var (value, factor) = (0, 1)
-        for byte in text.utf8.reversed() {
-            guard (0x30...0x39).contains(byte), factor < 1_000_000_000_000 else { break }
-            value += Int(byte - 0x30) * factor
-            factor *= 10
+    private init(unchecked text: String) {
+        self.text = text
+        // FNV-1a; the number ends with what follows the last letter or dash, and stops short of an overflow.
+        var (hash, value) = (0xcbf2_9ce4_8422_2325 as UInt64, 0)
+        for byte in text.utf8 {
+            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+            value =
+                (0x30...0x39).contains(byte) ? (value * 10 + Int(byte - 0x30)) % InstanceID.ordinalBound : 0
         }
-        return value
+        (fingerprint, ordinal) = (hash, value)
     }
+
+    /// Above any number of instances that a service can have named.
+    private static let ordinalBound = 1_000_000_000_000
+
+    package static func == (left: InstanceID, right: InstanceID) -> Bool {
+        left.fingerprint == right.fingerprint && left.text == right.text
+    }
+    package func hash(into hasher: inout Hasher) { hasher.combine(fingerprint) }
 
     package var description: String { text }
     package static func < (left: InstanceID, right: InstanceID) -> Bool {

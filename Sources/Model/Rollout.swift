@@ -43,7 +43,7 @@ package struct Rollout: Hashable, Sendable, Codable {
     package var pause: Pause?
     /// What came of the gates so far, by their names.
     package var gates: [String: GateRecord]
-    package var analysis: AnalysisProgress?
+    @Boxed package var analysis: AnalysisProgress?
     /// Instances of the old release that were launched to be compared with.
     package var baseline: Set<InstanceID>
     /// Instances of the new release that ended or never became healthy.

@@ -13,7 +13,7 @@ package struct ServiceState: Hashable, Sendable, Codable {
     /// Deploys that wait for the rollout before them, the next one first.
     package var queued: [QueuedRollout]
     /// How the newest ended rollout ended.
-    package var lastRollout: Rollout?
+    @Boxed package var lastRollout: Rollout?
     /// The whole service is to be stopped and removed.
     package var isRetiring: Bool
     /// Instances that passed their health check at least once. Only these may ever take traffic.

@@ -6,7 +6,9 @@ extension Draft {
     private var wanted: [ReleaseNumber] {
         guard !state.isRetiring else { return [] }
         var releases: [ReleaseNumber] = []
-        let candidates = [servingRelease, state.current, state.rollout?.to] + state.standbys
+        // Where two releases may never run at once, a standby would keep the new one out.
+        let standbys = isExclusive ? [] : state.standbys
+        let candidates = [servingRelease, state.current, state.rollout?.to] + standbys
         for release in candidates.compactMap({ $0 }) where !releases.contains(release) {
             releases.append(release)
         }
@@ -116,8 +118,7 @@ extension Draft {
         let places = range(of: release)
         var missing = wantedCount(release) - places.count { !views[$0].isDead && !views[$0].isDraining }
         for place in places where missing > 0 && views[place].isDraining && views[place].condition == .fit {
-            views[place].isDraining = false
-            state.drainingSince[views[place].id] = nil
+            stopDraining(place)
             missing -= 1
         }
     }
@@ -233,6 +234,11 @@ extension Draft {
         if !views[place].isDraining { state.drainingSince[id] = now }
         views[place].isDraining = true
         drainReasons[id] = reason
+    }
+
+    mutating func stopDraining(_ place: Int) {
+        views[place].isDraining = false
+        state.drainingSince[views[place].id] = nil
     }
 
     private mutating func removeWhenDrained(_ view: InstanceView) {

@@ -25,7 +25,7 @@ struct Draft {
     var views: [InstanceView] = []
     var tasks: [InstanceView] = []
     /// Where each release's instances stand in `views`.
-    private var places: [ReleaseNumber: Range<Int>] = [:]
+    private(set) var places: [ReleaseNumber: Range<Int>] = [:]
     /// The router sends new requests to instances that are not in `views`.
     private(set) var areStrangersServing = false
     var launches: [Step] = []
@@ -65,6 +65,13 @@ struct Draft {
         let servers = route?.servers ?? [:]
         let known = state.proven
         var proven = 0
+        var releases: [KnownRelease] = []
+        func release(_ number: ReleaseNumber) -> KnownRelease {
+            // Few releases have instances at once.
+            if let known = releases.first(where: { $0.number == number }) { return known }
+            releases.append(KnownRelease(number, situation.releases[number]))
+            return releases[releases.count - 1]
+        }
         views.reserveCapacity(situation.seen.instances.count)
         for instance in situation.seen.instances.values where instance.key == state.key {
             var isProven = known.contains(instance.id)
@@ -72,7 +79,8 @@ struct Draft {
             // What is being removed is remembered until it is gone: the removal may be interrupted.
             guard !situation.removing.contains(instance.id) else { continue }
             let server = servers[instance.id]
-            let health = situation.health(of: instance, server)
+            let release = release(instance.release)
+            let health = situation.health(of: instance, server, release)
             if !isProven, instance.phase == .running, !instance.isTask, health == .healthy {
                 isProven = true
                 state.proven.insert(instance.id)
@@ -80,16 +88,19 @@ struct Draft {
             }
             let view = InstanceView(
                 id: instance.id, release: instance.release, ordinal: instance.id.ordinal,
-                condition: situation.condition(of: instance, isProven: isProven, health: health),
-                isProven: isProven, isRunning: instance.phase == .running, routed: server?.state,
+                condition: situation.condition(of: instance, isProven: isProven, health: health, release),
+                isProven: isProven, isRunning: instance.phase == .running,
+                isKnown: release.deadline != nil, routed: server?.state,
                 isDraining: state.drainingSince[instance.id] != nil)
             if instance.isTask { tasks.append(view) } else { views.append(view) }
         }
         forgetWhatIsGone(areProven: proven)
         views.sort { ($0.release.value, $0.ordinal, $0.id.text) < ($1.release.value, $1.ordinal, $1.id.text) }
-        for (place, view) in views.enumerated() {
-            let start = places[view.release]?.lowerBound ?? place
-            places[view.release] = start..<(place + 1)
+        var start = 0
+        for place in views.indices
+        where place + 1 == views.count || views[place + 1].release != views[start].release {
+            places[views[start].release] = start..<(place + 1)
+            start = place + 1
         }
         areStrangersServing =
             servers.values.count { $0.state.isServing } != views.count { $0.isTaking }
@@ -159,7 +170,9 @@ struct Draft {
 extension ServiceState {
     /// Puts every time that lies ahead of `now` at `now`.
     fileprivate mutating func forgetFuture(after now: Instant) {
-        drainingSince = drainingSince.mapValues { min($0, now) }
+        if drainingSince.values.contains(where: { $0 > now }) {
+            drainingSince = drainingSince.mapValues { min($0, now) }
+        }
         restarts.last = restarts.last.map { min($0, now) }
         standbyRestarts.last = standbyRestarts.last.map { min($0, now) }
         guard let rollout else { return }

@@ -16,13 +16,16 @@ extension Draft {
 
     /// By the weights that `split` gave last.
     private func desiredRoute() -> Route {
-        let servers = views.compactMap { view -> RouteServer? in
-            guard shouldBeRouted(view), let content = situation.releases[view.release]?.content,
-                let seen = situation.seen.instances[view.id]
-            else { return nil }
-            return RouteServer(
-                id: view.id, address: seen.address, port: content.run.port, health: content.run.health,
-                state: routeState(view))
+        var servers: [RouteServer] = []
+        for (release, range) in places {
+            guard let run = situation.releases[release]?.content.run else { continue }
+            for view in views[range] where shouldBeRouted(view) {
+                guard let seen = situation.seen.instances[view.id] else { continue }
+                servers.append(
+                    RouteServer(
+                        id: view.id, address: seen.address, port: run.port, health: run.health,
+                        state: routeState(view)))
+            }
         }
         return Route(
             key: state.key, listener: listener(for: servingRelease), match: desiredMatch(),
@@ -30,7 +33,7 @@ extension Draft {
     }
 
     private func shouldBeRouted(_ view: InstanceView) -> Bool {
-        view.isRunning && !view.isDead && !gone.contains(view.id) && situation.releases[view.release] != nil
+        view.isKnown && view.isRunning && !view.isDead && (gone.isEmpty || !gone.contains(view.id))
     }
 
     private func routeState(_ view: InstanceView) -> RouteServer.State {

@@ -100,6 +100,20 @@ package struct LaunchFailure: Hashable, Sendable {
     }
 }
 
+/// What all instances of a release share, looked up once.
+struct KnownRelease {
+    let number: ReleaseNumber
+    let isProbedByCommand: Bool
+    /// How long an instance may take to become healthy; nil where the release is unknown.
+    let deadline: Span?
+
+    init(_ number: ReleaseNumber, _ release: Release?) {
+        self.number = number
+        isProbedByCommand = if case .command = release?.content.run.health.kind { true } else { false }
+        deadline = release?.content.rollout.deadline
+    }
+}
+
 /// One instance as a decision sees it.
 struct InstanceView: Hashable {
     enum Condition: Hashable {
@@ -123,6 +137,8 @@ struct InstanceView: Hashable {
     /// Passed its health check once.
     let isProven: Bool
     let isRunning: Bool
+    /// Its release is one of the service's own.
+    let isKnown: Bool
     /// What the router does with it now; nil where it does not know it.
     let routed: RouteServer.State?
     /// On its way out.
@@ -141,10 +157,11 @@ struct InstanceView: Hashable {
 
 extension Situation {
     /// The health of a running instance, by whoever probes it.
-    func health(of instance: ObservedInstance, _ server: ObservedServer?) -> Health {
+    func health(
+        of instance: ObservedInstance, _ server: ObservedServer?, _ release: KnownRelease
+    ) -> Health {
         guard let server else { return .unproven }
-        let health = releases[instance.release]?.content.run.health
-        guard case .command = health?.kind else { return server.health }
+        guard release.isProbedByCommand else { return server.health }
         // The router can only see the port of such an instance; the command has the say, the port must be open.
         return switch instance.commandHealth {
         case .healthy: server.health
@@ -153,7 +170,9 @@ extension Situation {
         }
     }
 
-    func condition(of instance: ObservedInstance, isProven: Bool, health: Health) -> InstanceView.Condition {
+    func condition(
+        of instance: ObservedInstance, isProven: Bool, health: Health, _ release: KnownRelease
+    ) -> InstanceView.Condition {
         switch instance.phase {
         case .launching: return launching.contains(instance.id) ? .pending : .dead(.halfMade)
         case .exited: return .dead(.exited)
@@ -161,7 +180,7 @@ extension Situation {
         }
         if isProven { return !instance.isMonitored || health == .failing ? .sick : .fit }
         // One of a release that nobody knows did nothing wrong: it is let go like any other that is not wanted.
-        guard let deadline = releases[instance.release]?.content.rollout.deadline else { return .starting }
+        guard let deadline = release.deadline else { return .starting }
         // One that started far in the future did so before the clock was set back: it had its time too.
         let age = elapsed(since: instance.startedAt)
         return abs(age.milliseconds) >= deadline.milliseconds ? .dead(.neverHealthy) : .starting

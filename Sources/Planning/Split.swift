@@ -62,9 +62,13 @@ extension Draft {
         var missing = leastServing(size(of: serving)) - able
         // One that failed is not to be kept for the sake of numbers where others can answer at all.
         if able > 0, missing <= 0 { return }
-        for place in views.indices where views[place].isTaking && !views[place].isDraining {
+        for place in views.indices where views[place].isTaking {
             guard !split.includes(views[place].release) else { continue }
-            if able > 0 {
+            if views[place].isDraining {
+                // It was to make room for a release that is not wanted any more.
+                guard able == 0, views[place].condition == .fit else { continue }
+                stopDraining(place)
+            } else if able > 0 {
                 let release = views[place].release
                 guard missing > 0, views[place].isAble, !isShed(release), !isStranger(release) else {
                     continue

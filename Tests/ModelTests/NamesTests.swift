@@ -36,6 +36,14 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("hello-r3-9", 9), ("a-r1-007", 7), ("plain", 0), ("x12y", 0), ("r-999999999999", 999_999_999_999),
+        ("r-" + String(repeating: "9", count: 100), 999_999_999_999),
+    ])
+    func `an instance's ordinal is the number at its end`(text: String, ordinal: Int) throws {
+        #expect(try InstanceID(text).ordinal == ordinal)
+    }
+
     @Test func `instance names tell service, environment, release and ordinal`() throws {
         let production = try ServiceKey(parsing: "hello")
         let staging = try ServiceKey(parsing: "hello@staging")

@@ -169,6 +169,33 @@ extension Scene {
         #expect(scene.outcome == "succeeded" && scene.taking(1) == 2)
     }
 
+    @Test func `a standby of an earlier release does not keep the new one out`() throws {
+        var scene = try Scene.settled(Fixtures.release(1), Fixtures.release(2))
+        #expect(scene.ids(of: 1).count == 2)
+        try scene.deploy(Fixtures.release(3, .recreate, replicas: 2))
+        scene.settle()
+        #expect(scene.outcome == "succeeded" && scene.taking(3) == 2 && scene.ids(of: 1) == [])
+    }
+
+    @Test func `what was to make room for it serves on where it is called off before it has begun`() throws {
+        let old = Fixtures.release(1, watch: .seconds(60), keepStandby: 0)
+        var scene = try Scene.settled(old)
+        try scene.deploy(Fixtures.release(2, watch: .seconds(60), keepStandby: 0))
+        scene.play { $0.phase == "waiting" }
+        #expect(scene.serving == [2])
+        try scene.deploy(Fixtures.release(3, .recreate))
+        // The router refuses, and the old standby of the release that served is removed.
+        let plan = scene.plan()
+        for case .remove(let id, _, _) in plan.steps { scene.situation.seen.instances[id] = nil }
+        #expect(scene.serving == [2] && scene.ids(of: 1) == [])
+        try scene.deploy(Fixtures.release(4))
+        for _ in 0..<500 where scene.phase != "none" {
+            scene.play()
+            #expect(!scene.serving.isEmpty)
+        }
+        #expect(scene.outcome == "succeeded" && scene.serving == [4])
+    }
+
     @Test func `one that fails is gone before the old one is started again`() throws {
         var scene = try Scene.settled(Fixtures.release(1, .recreate, replicas: 1))
         try scene.deploy(Fixtures.release(2, .recreate, replicas: 1))

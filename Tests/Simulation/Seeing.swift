@@ -24,10 +24,10 @@ extension SimulatedRun {
 
     /// Probes that the router cannot make, as often as the daemon would have made them since the last look.
     private func probeCommands() {
-        guard laws.hasCommandProbes else { return }
+        guard laws.hasCommandProbes, !store.commandChecks.isEmpty else { return }
         for ordinal in host.living {
             guard let slot = host[ordinal], slot.stage == .running, !slot.isTask,
-                let check = store.releases[slot.release]?.content.run.health, case .command = check.kind
+                let check = store.commandChecks[slot.release]
             else { continue }
             var probe = keeper?.probes[ordinal] ?? Keeper.Probe(nextAt: uptime + 1)
             for _ in 0..<Bound.probesAtOnce where probe.nextAt <= uptime {

@@ -6,6 +6,10 @@ final class Store {
 
     private(set) var state: ServiceState
     private(set) var releases: [ReleaseNumber: Release] = [:]
+    /// Of those releases whose instances are probed by a command.
+    private(set) var commandChecks: [ReleaseNumber: HealthCheck] = [:]
+    /// Those of which nothing may run beside another.
+    private var exclusive: Set<ReleaseNumber> = []
     /// What may be launched, removed and routed, since it was written down.
     private(set) var launches: [InstanceID: ReleaseNumber] = [:]
     private(set) var removals: Set<InstanceID> = []
@@ -20,7 +24,7 @@ final class Store {
         if fault == .refused { return .refused }
         guard next.generation == state.generation + 1 else { return .conflict }
         state = next
-        if let release { releases[release.number] = release }
+        if let release { add(release) }
         for step in steps {
             switch step {
             case .launch(let id, let release), .runTask(let id, let release, _): launches[id] = release
@@ -31,6 +35,13 @@ final class Store {
             }
         }
         return fault == .denied ? .denied : .written
+    }
+
+    private func add(_ release: Release) {
+        releases[release.number] = release
+        let check = release.content.run.health
+        if case .command = check.kind { commandChecks[release.number] = check }
+        if case .recreate = release.content.rollout.strategy { exclusive.insert(release.number) }
     }
 
     /// What the present intent says of a release.
@@ -47,9 +58,7 @@ final class Store {
         return state.replicas ?? declared
     }
 
-    func isExclusive(_ release: ReleaseNumber) -> Bool {
-        if case .recreate = releases[release]?.content.rollout.strategy { true } else { false }
-    }
+    func isExclusive(_ release: ReleaseNumber) -> Bool { exclusive.contains(release) }
 
     /// How many of `size` instances serve at all times while a release is rolled out.
     func leastHealthy(of release: ReleaseNumber, size: Int) -> Int {
