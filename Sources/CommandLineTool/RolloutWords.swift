@@ -60,7 +60,7 @@ extension Rollout {
             return RolloutWait(
                 text: "\(name): \(Hint.approve(key, gate))", until: since + gate.timeout,
                 isDeadline: gate.otherwise == .fail)
-        case .http, .command, .webhook, .query:
+        case .http, .command, .webhook, .query, .visits:
             return RolloutWait(
                 text: "\(name): \(gate.kind.question)", until: since + gate.timeout,
                 isDeadline: gate.otherwise == .fail)
@@ -92,6 +92,7 @@ extension Gate.Kind {
         case .analysis(let span): "comparing for \(span)"
         case .webhook(let url): "asking \(url)"
         case .query(let query): "looking at \(query.query)"
+        case .visits(let path, let count): "asking for \(path) \(count) times"
         }
     }
 }

@@ -29,6 +29,8 @@ package struct GateClient: GateKeeper {
         static let hook = Span.seconds(30)
         /// Instances asked at the same time.
         static let atOnce = 16
+        /// Synthetic probes under way at the same time: few, so that they do not wait for each other.
+        static let visitsAtOnce = 4
         /// How much of an answer is read: a page, a hook's words, a query's one value.
         static let page = 1 << 20
         static let words = 64 << 10
@@ -42,6 +44,7 @@ package struct GateClient: GateKeeper {
             return await HTTPGate(path: path, status: status, body: body).ask(check, with: self)
         case .webhook(let url): return await call(url, check)
         case .query(let query): return await value(of: query).answer(to: query)
+        case .visits(let path, let count): return await visit(path, count, check)
         case .health, .command, .approval, .analysis:
             return .unanswered(reason: "gate \(check.gate.name) is not one that asks outside")
         }

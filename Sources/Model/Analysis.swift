@@ -13,10 +13,12 @@ package struct AnalysisSettings: Hashable, Sendable, Codable {
     package var hasBaseline: Bool
     /// Looked at during each comparison.
     package var queries: [MetricQuery]
+    /// Requests made where visitors make too few; nil: none are.
+    package var probes: SyntheticProbes?
 
     package init(
         falseAlarms: Int = 100, minRequests: Int = 100, errorTolerance: Int = 10, slowdownTolerance: Int = 10,
-        hasBaseline: Bool = true, queries: [MetricQuery] = []
+        hasBaseline: Bool = true, queries: [MetricQuery] = [], probes: SyntheticProbes? = nil
     ) {
         self.falseAlarms = falseAlarms
         self.minRequests = minRequests
@@ -24,6 +26,21 @@ package struct AnalysisSettings: Hashable, Sendable, Codable {
         self.slowdownTolerance = slowdownTolerance
         self.hasBaseline = hasBaseline
         self.queries = queries
+        self.probes = probes
+    }
+}
+
+/// Requests that fill up those of visitors while releases are compared. They go through the router like any other,
+/// so each release gets its share of them.
+package struct SyntheticProbes: Hashable, Sendable, Codable {
+    /// What is asked for, with GET.
+    package var path: String
+    /// Requests a second, those of visitors among them.
+    package var rate: Int
+
+    package init(path: String, rate: Int = 50) {
+        self.path = path
+        self.rate = rate
     }
 }
 
@@ -126,6 +143,8 @@ package struct AnalysisProgress: Hashable, Sendable, Codable {
     package var pendingCandidate: RequestCounts
     package var pendingReference: RequestCounts
     package var finding: AnalysisFinding
+    /// Synthetic probes asked for at the last look.
+    package var probes: Int?
 
     package init(since: Instant) {
         self.since = since

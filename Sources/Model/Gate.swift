@@ -15,6 +15,8 @@ package struct Gate: Hashable, Sendable, Codable {
         case webhook(url: String)
         /// A Prometheus query whose value has to stay within bounds.
         case query(MetricQuery)
+        /// So many GETs of `path` through the router, where a comparison lacks requests. It has no answer of its own.
+        case visits(path: String, count: Int)
     }
 
     /// What happens when there is no answer in time. A clear no always ends the rollout.
@@ -68,7 +70,7 @@ package struct GateCheck: Hashable, Sendable, Codable {
     package var key: ServiceKey
     package var release: ReleaseNumber
     package var rollout: Int
-    /// `address:port` of every instance of the new release that is asked.
+    /// `address:port` of every instance of the new release that is asked, or of the router.
     package var targets: [String]
 
     package init(

@@ -131,6 +131,15 @@ package struct SocketAddress: Hashable, Sendable, TextCodable {
         self.port = port
     }
 
+    /// Where to knock on this host: an address that stands for all of them cannot be called.
+    package var fromHere: SocketAddress {
+        switch host {
+        case "*", "0.0.0.0": SocketAddress(host: "127.0.0.1", port: port)
+        case "[::]": SocketAddress(host: "[::1]", port: port)
+        default: self
+        }
+    }
+
     /// Takes an IP address or `*`; names are refused, because what they mean can change under a running release.
     package init(parsing text: String) throws {
         let failure = Failure(

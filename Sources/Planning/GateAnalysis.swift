@@ -18,6 +18,7 @@ extension Draft {
         let (candidate, reference) = countsSinceLastLook(rollout)
         progress.add(candidate: candidate, reference: reference, at: now, settings)
         progress.lookedAt = now
+        progress.probes = fillUp(gate, rollout, settings.probes, asked: progress.probes ?? 0)
         progress.finding = withQueries(
             progress.judged(isDue: isDue, settings), gate, rollout, settings, isDue: isDue)
         state.rollout?.analysis = progress
@@ -50,6 +51,22 @@ extension Draft {
                 )
             }
         }
+    }
+
+    /// Asks for as many requests as visitors are missing at the wanted rate, and says how many those are.
+    private mutating func fillUp(
+        _ gate: Gate, _ rollout: Rollout, _ probes: SyntheticProbes?, asked: Int
+    ) -> Int? {
+        guard let probes, state.rollout?.pause.map({ $0.reason.hasPrefix(Draft.lackOfData) }) ?? true else {
+            return nil
+        }
+        let visits = { Gate("\(gate.name)/probes", .visits(path: probes.path, count: $0)) }
+        guard !situation.checking.contains(key(of: visits(0), rollout)) else { return nil }
+        let counted = situation.traffic.values.reduce(0) { $0 + $1.requests }
+        let missing = probes.rate - max(0, counted - asked)
+        guard missing > 0 else { return nil }
+        put(visits(missing), rollout, every: .zero)
+        return missing
     }
 
     private static let lackOfData = "not enough data"

@@ -42,7 +42,7 @@ extension Draft {
             return situation.elapsed(since: since) >= span ? .passed(detail: "healthy for \(span)") : nil
         case .command: return task.flatMap(taskResult)
         case .approval, .analysis: return nil
-        case .http, .webhook, .query:
+        case .http, .webhook, .query, .visits:
             guard let report = situation.gateReports[key(of: gate, rollout)], report.at >= since else {
                 return nil
             }
@@ -97,7 +97,7 @@ extension Draft {
         switch gate.kind {
         case .health, .approval, .analysis: break
         case .command(let command): run(command, gate, rollout, since: since, task: task)
-        case .http, .webhook, .query: put(gate, rollout)
+        case .http, .webhook, .query, .visits: put(gate, rollout)
         }
     }
 
@@ -125,14 +125,17 @@ extension Draft {
             let next = report.at + pause
             guard next <= now else { return lookAgain(at: next) }
         }
-        let port = situation.releases[rollout.to]?.content.run.port ?? 0
-        let targets = fit(rollout.to).compactMap { situation.seen.instances[$0.id]?.address }
-            .map { "\($0):\(port)" }
         checks.append(
             .check(
                 GateCheck(
                     idempotencyKey: question, gate: gate, key: state.key, release: rollout.to,
-                    rollout: rollout.number, targets: targets)))
+                    rollout: rollout.number, targets: targets(of: gate, rollout))))
+    }
+
+    private func targets(of gate: Gate, _ rollout: Rollout) -> [String] {
+        if case .visits = gate.kind { return (route?.listener).map { ["\($0.address.fromHere)"] } ?? [] }
+        let port = situation.releases[rollout.to]?.content.run.port ?? 0
+        return fit(rollout.to).compactMap { situation.seen.instances[$0.id]?.address }.map { "\($0):\(port)" }
     }
 
     func key(of gate: Gate, _ rollout: Rollout) -> String { "\(state.key)/\(rollout.number)/\(gate.name)" }
@@ -163,6 +166,7 @@ extension Gate.Kind {
         case .analysis(let span): "comparing for \(span)"
         case .webhook(let url): "asking \(url)"
         case .query(let query): "looking at \(query.query)"
+        case .visits(let path, let count): "asking for \(path) \(count) times"
         }
     }
 }

@@ -80,7 +80,7 @@ extension ServiceState {
         else { return }
         switch gate.kind {
         case .approval, .analysis: self.rollout?.gates[gate.name] = .passed(at: now, detail: "")
-        case .health, .http, .command, .webhook, .query: break
+        case .health, .http, .command, .webhook, .query, .visits: break
         }
     }
 }

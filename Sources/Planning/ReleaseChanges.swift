@@ -87,6 +87,7 @@ extension ReleaseChange {
         case .analysis(let span): "analysis \(span)"
         case .webhook(let url): "POST \(url)"
         case .query(let query): text(query)
+        case .visits(let path, let count): "GET \(path) \(count) times"
         }
     }
 
@@ -104,7 +105,9 @@ extension ReleaseChange {
             + "errors +\(Double(analysis.errorTolerance) / 100)%, slowdown \(analysis.slowdownTolerance)%"
         return
             ([numbers, analysis.hasBaseline ? "with a baseline" : "without a baseline"]
-            + analysis.queries.map(text)).joined(separator: ", ")
+            + analysis.queries.map(text)
+            + (analysis.probes.map { ["at least \($0.rate) requests a second, of \($0.path)"] } ?? []))
+            .joined(separator: ", ")
     }
 
     private static func text(_ autoscale: Autoscale) -> String {

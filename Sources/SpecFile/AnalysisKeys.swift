@@ -26,9 +26,13 @@ enum AnalysisKeys {
     static let queries = Key(
         "queries", QueryKeys.form.list(1...Bounds.queries, example: "[\(QueryKeys.form.example)]"),
         "Prometheus queries that have to stay within their bounds during each comparison.")
+    static let probes = Key(
+        "probes", SyntheticProbeKeys.form,
+        "Requests that Kiln makes through the router while releases are compared and visitors make too few. Each "
+            + "release gets its share of them.")
 
     static let all: [any AnyKey] = [
-        falseAlarms, minRequests, errorTolerance, slowdownTolerance, baseline, queries,
+        falseAlarms, minRequests, errorTolerance, slowdownTolerance, baseline, queries, probes,
     ]
 
     static let form = Form<AnalysisSettings>.section(all, example: "{false-alarms: 1%}") {
@@ -40,7 +44,26 @@ enum AnalysisKeys {
         if let value = section.value(slowdownTolerance, &problems) { settings.slowdownTolerance = value }
         if let value = section.value(baseline, &problems) { settings.hasBaseline = value }
         if let value = section.value(queries, &problems) { settings.queries = value }
+        if let value = section.value(probes, &problems) { settings.probes = value }
         return settings
+    }
+}
+
+/// What to ask for where visitors ask for too little.
+enum SyntheticProbeKeys {
+    static let path = Key(
+        "path", Form<String>.requestPath(example: "/"),
+        "What is asked for, with GET. Choose one that works the release as visitors do and changes nothing.",
+        required: true)
+    static let rate = Key(
+        "rate", Form<Int>.integer(Bounds.probeRate, example: "50"),
+        "Requests a second in all, those of visitors among them. 50: a canary with 5 % of them has its 100 "
+            + "requests in 40 seconds.", fallback: .integer(50))
+
+    static let form = Form<SyntheticProbes>.section([path, rate], example: "{path: /}") {
+        section, problems in
+        guard let path = section.value(path, &problems) else { return nil }
+        return SyntheticProbes(path: path, rate: section.value(rate, &problems) ?? 50)
     }
 }
 

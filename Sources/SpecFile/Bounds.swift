@@ -64,6 +64,7 @@ enum Bounds {
     static let errorTolerance = 0...10_000
     static let slowdownTolerance = 0...1000
     static let minRequests = 1...1_000_000
+    static let probeRate = 1...1000
     static let rollbackWindow = 0...20
 
     static let percent = 0...100

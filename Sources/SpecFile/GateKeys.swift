@@ -147,6 +147,7 @@ extension Gate.Kind {
         case .analysis: GateKeys.analysis.name
         case .webhook: GateKeys.webhook.name
         case .query: GateKeys.query.name
+        case .visits: AnalysisKeys.probes.name
         }
     }
 
@@ -154,7 +155,7 @@ extension Gate.Kind {
     fileprivate var ownTime: Span? {
         switch self {
         case .health(let span), .analysis(let span): span
-        case .http, .command, .approval, .webhook, .query: nil
+        case .http, .command, .approval, .webhook, .query, .visits: nil
         }
     }
 

@@ -87,3 +87,22 @@ import Testing
         #expect(text == "unanswered: gate ask is not one that asks outside")
     }
 }
+
+@Suite struct VisitsTests {
+    @Test(arguments: [1, 3, 50]) func `as many requests are made as are missing, whatever they are answered`(
+        count: Int
+    ) async throws {
+        let site = try await WebSite { _ in .text(500, "no") }
+        let answer = try await withGates {
+            await $0.ask(try .of(.visits(path: "/search?q=x", count: count), targets: [site.address]))
+        }
+        #expect(answer.text == "passed: \(count) of \(counted(count, "request")) answered")
+        #expect(site.asked.count == count && site.asked.allSatisfy { $0.uri == "/search?q=x" })
+        try await site.close()
+    }
+
+    @Test func `without a route there is nobody to visit`() async throws {
+        let answer = try await withGates { await $0.ask(try .of(.visits(path: "/", count: 9))) }
+        #expect(answer.text == "unanswered: nothing is routed yet")
+    }
+}

@@ -32,17 +32,26 @@ extension OnThisHost {
         /// A site whose first release serves.
         private func site() throws -> Site {
             let site = try Site()
-            let folder = site.folder + "/canary"
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            let server =
-                URL(fileURLWithPath: KilnProgram.path).deletingLastPathComponent().path + "/testserver"
-            try FileManager.default.copyItem(atPath: server, toPath: folder + "/testserver")
-            let text = Self.spec.replacingOccurrences(of: "127.0.0.1:8000", with: "127.0.0.1:\(site.port)")
-            try text.write(toFile: folder + "/kiln.yaml", atomically: true, encoding: .utf8)
+            try site.addTestServer("canary", Self.spec)
             try site.start()
             let first = try site.deploy("canary")
             try #require(first.status == 0, "\(first.errors)\(first.output)")
             return site
+        }
+
+        @Test func `one without visitors is tried with synthetic probes`() throws {
+            let site = try site()
+            let edits = [
+                ("ERRORS: \"0\"", "ERRORS: \"1\""),
+                ("  watch: 1s", "  analysis: {probes: {path: /, rate: 150}}\n  watch: 1s"),
+            ]
+            for (from, to) in edits {
+                try site.edit("canary") { $0.replacingOccurrences(of: from, with: to) }
+            }
+            let result = try site.deploy("canary")
+            #expect(result.status == 0, "\(result.output)\(result.errors)")
+            let traffic = try site.status().lastRollout?.traffic
+            #expect((traffic?.requests ?? 0) >= 1000 && traffic?.failed == 0)
         }
 
         /// Deploys a release that differs by its settings, under load; how it ended, and what it said.

@@ -38,6 +38,16 @@ final class Site: @unchecked Sendable {
         try edit(name) { $0.replacing(#/(?m)^listen:.*$/#, with: "listen: 127.0.0.1:\(self.port)") }
     }
 
+    /// A service that runs the test server, by a spec that listens on port 8000.
+    func addTestServer(_ name: String, _ spec: String) throws {
+        let path = "\(folder)/\(name)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        let products = URL(fileURLWithPath: KilnProgram.path).deletingLastPathComponent().path
+        try FileManager.default.copyItem(atPath: products + "/testserver", toPath: path + "/testserver")
+        let text = spec.replacingOccurrences(of: "127.0.0.1:8000", with: "127.0.0.1:\(port)")
+        try text.write(toFile: path + "/kiln.yaml", atomically: true, encoding: .utf8)
+    }
+
     func edit(_ name: String, _ change: (String) -> String) throws {
         let path = "\(folder)/\(name)/kiln.yaml"
         let text = try String(contentsOfFile: path, encoding: .utf8)

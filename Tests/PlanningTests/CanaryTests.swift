@@ -78,6 +78,39 @@ extension Fixtures {
         #expect(bad.outcome == "rolled-back" && bad.serving == [1] && bad.ids(of: 2) == [])
     }
 
+    @Test func `synthetic probes fill up what visitors do not ask for, and nothing more`() throws {
+        var scene = try Scene.settled(Fixtures.release(1, replicas: 10))
+        try scene.deploy(
+            Fixtures.canary(2, Self.trial) {
+                $0.rollout.analysis.probes = SyntheticProbes(path: "/a", rate: 50)
+            })
+        scene.play { $0.state.rollout?.analysis != nil }
+        /// Requests that are asked for at the next look, when `visitors` and the probes came since the last one.
+        func asked(_ visitors: Int, answered: Int) -> Int? {
+            scene.pass(.seconds(1))
+            scene.situation.traffic = [scene.ids(of: 1)[0]: RequestCounts(requests: visitors + answered)]
+            let plan = scene.plan()
+            for step in plan.steps { scene.situation.carryOut(step) }
+            for case .check(let check) in plan.steps {
+                guard case .visits("/a", let count) = check.gate.kind else { continue }
+                #expect(check.targets == ["\(Fixtures.listener.address)"])
+                return count
+            }
+            return nil
+        }
+        #expect(asked(0, answered: 0) == 50)
+        #expect(asked(0, answered: 50) == 50)
+        #expect(asked(20, answered: 50) == 30)
+        #expect(asked(50, answered: 30) == nil)
+        #expect(asked(7, answered: 0) == 43)
+        // Those of the last look are still under way.
+        scene.situation.checking = ["hello/2/analysis-1/probes"]
+        #expect(asked(0, answered: 0) == nil)
+        scene.situation.checking = []
+        _ = try scene.state.pause(at: scene.situation.now, by: "uid:0")
+        #expect(asked(0, answered: 0) == nil)
+    }
+
     @Test func `without traffic it pauses, neither passing nor failing, until there is some`() throws {
         var scene = try Self.begun()
         scene.play { $0.state.rollout?.analysis != nil }

@@ -47,7 +47,9 @@ struct SpecLottery {
             drain: span(0...1500), watch: isUnsteady ? .seconds(5) : span(0...1500), deadline: deadline,
             keepStandby: deployment.shape == .recreate ? 0 : pick(0...2), rollbackWindow: pick(0...10))
         rollout.strategy = strategy()
-        rollout.analysis = AnalysisSettings(minRequests: pick(5...40), hasBaseline: chance(50))
+        rollout.analysis = AnalysisSettings(
+            minRequests: pick(5...40), hasBaseline: chance(50),
+            probes: chance(30) ? SyntheticProbes(path: "/", rate: pick(1...50)) : nil)
         rollout.beforeSwitch = someGates()
         rollout.afterSwitch = someGates()
         return Release.Content(

@@ -127,6 +127,7 @@ import Testing
               slowdown-tolerance: 25%
               baseline: false
               queries: [{server: "http://p:9090", query: up, max: 0.001}]
+              probes: {path: /search?q=x}
             rollback-window: 0
             """)
         let query = MetricQuery(server: "http://p:9090", query: "up", most: 1)
@@ -134,7 +135,8 @@ import Testing
             settings.analysis
                 == AnalysisSettings(
                     falseAlarms: 5, minRequests: 500, errorTolerance: 1250, slowdownTolerance: 25,
-                    hasBaseline: false, queries: [query]))
+                    hasBaseline: false, queries: [query],
+                    probes: SyntheticProbes(path: "/search?q=x", rate: 50)))
         #expect(settings.rollbackWindow == 0)
     }
 

