@@ -60,6 +60,9 @@ extension OnThisHost {
             let text = result.output.prefix { $0 != " " }.split(separator: ":").last ?? ""
             var rollout = RolloutSettings(
                 drain: .seconds(2), watch: .milliseconds(100), deadline: .seconds(30), keepStandby: 0)
+            if strategy == "blue-green" {
+                rollout.beforeSwitch = [Gate("configuration", .command(["nginx", "-t"]))]
+            }
             rollout.strategy =
                 switch strategy {
                 case "rolling":
