@@ -34,6 +34,7 @@ struct AptWorkspace: Sendable {
         // Images have a merged /usr from the start: the package that would convert one, and its perl, never helps.
         try HostFiles.put(
             "\(folder)/etc/preferences.d/kiln", "Package: usrmerge\nPin: release *\nPin-Priority: -1\n".utf8)
+        try keep([])
         var text = ""
         for (index, source) in sources.all.enumerated() {
             text += """
@@ -47,6 +48,12 @@ struct AptWorkspace: Sendable {
                 """
         }
         try HostFiles.put("\(folder)/etc/sources.list.d/kiln.sources", text.utf8)
+    }
+
+    /// Makes apt choose these packages in the versions given, older than the newest or not.
+    func keep(_ packages: [Lock.Package]) throws {
+        let pins = packages.map { "Package: \($0.name)\nPin: version \($0.version)\nPin-Priority: 1001\n" }
+        try HostFiles.put("\(folder)/etc/preferences.d/kept", pins.joined(separator: "\n").utf8)
     }
 
     private var configuration: String {

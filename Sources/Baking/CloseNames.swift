@@ -1,5 +1,5 @@
 /// Finds what somebody may have meant by a name that does not exist.
-enum CloseNames {
+package enum CloseNames {
     /// At most `count` of `known`, nearest first, none further away than a third of the name's length allows.
     static func of(_ name: String, among known: some Sequence<String>, count: Int = 3) -> [String] {
         let wanted = Array(name.utf8)
@@ -21,7 +21,7 @@ enum CloseNames {
     }
 
     /// `did you mean a, b or c?`, or nil where nothing is near.
-    static func question(_ name: String, among known: some Sequence<String>) -> String? {
+    package static func question(_ name: String, among known: some Sequence<String>) -> String? {
         let names = of(name, among: known)
         guard let last = names.last else { return nil }
         let text = names.count == 1 ? last : names.dropLast().joined(separator: ", ") + " or " + last

@@ -197,6 +197,6 @@ extension Lock {
     /// Throws where this lock does not belong to a recipe.
     package func expectFresh(for recipe: Recipe, place: String = "kiln.lock") throws {
         guard let why = staleness(for: recipe) else { return }
-        throw Failure(.conflict, "the lock is stale: \(why)", at: place, suggestion: "run `kiln lock`")
+        throw Failure(.lockStale, "the lock is stale: \(why)", at: place, suggestion: "run `kiln lock`")
     }
 }

@@ -15,9 +15,20 @@ package struct PackageSolver: Sendable {
     /// Packages that every image begins with.
     static let minimalBase = ["base-files", "base-passwd", "libc-bin"]
 
-    /// Asks the archives for their newest lists, checks their signatures, and picks every package.
+    /// Which packages may change where there is a lock already.
+    package enum Update: Hashable, Sendable {
+        case all
+        /// These and what they newly need; the others stay as they are locked.
+        case only([String])
+        /// Those for which the archive of security updates has a newer version.
+        case security
+    }
+
+    /// Asks the archives for their newest lists, checks their signatures, and picks every package. `old`: the lock
+    /// that is updated, which says what stays.
     package func lock(
-        _ recipe: Recipe, progress: @escaping @Sendable (BakeProgress) -> Void = { _ in }
+        _ recipe: Recipe, updating old: (lock: Lock, what: Update)? = nil,
+        progress: @escaping @Sendable (BakeProgress) -> Void = { _ in }
     ) async throws -> Lock {
         progress(BakeProgress(.locking))
         let sources = try AptSources.resolve(recipe, host: host)
@@ -29,11 +40,47 @@ package struct PackageSolver: Sendable {
                 folder: folder, sources: sources, architecture: recipe.architecture, policy: policy)
             try await update(workspace)
             let archives = try await archives(workspace)
-            let packages = try await packages(recipe, workspace)
-            return Lock(
+            var lock = Lock(
                 distribution: recipe.distribution, architecture: recipe.architecture, base: recipe.base,
-                requested: Lock.sorted(recipe.packages), archives: archives, packages: packages)
+                requested: Lock.sorted(recipe.packages), archives: archives, packages: [])
+            guard let old, old.what != .all else {
+                lock.packages = try await packages(recipe, workspace)
+                return lock
+            }
+            var changing: Set<String> = []
+            switch old.what {
+            case .all: break
+            case .only(let names): changing = Set(names)
+            case .security:
+                var newest = lock
+                newest.packages = try await packages(recipe, workspace)
+                let changes = LockChanges(from: old.lock, to: newest).changes
+                changing = Set(changes.filter { $0.kind == .upgraded && $0.isSecurity }.map(\.name))
+            }
+            let kept = old.lock.packages.filter { !changing.contains($0.name) }
+            try workspace.keep(kept)
+            lock.packages = try await packages(recipe, workspace)
+            try PackageSolver.expect(kept, in: lock.packages)
+            return lock
         }
+    }
+
+    /// Archives drop old versions; then nothing can be kept at them, and saying so is better than another version.
+    private static func expect(_ kept: [Lock.Package], in packages: [Lock.Package]) throws {
+        let locked = Dictionary(kept.map { ($0.name, $0) }) { first, _ in first }
+        let lost = packages.filter { package in
+            locked[package.name].map { $0.sha256 != package.sha256 } ?? false
+        }
+        guard !lost.isEmpty else { return }
+        let names = lost.map(\.name).joined(separator: " ")
+        throw Failures(
+            lost.map { package in
+                Failure(
+                    .notFound,
+                    "\(package.name) \(locked[package.name]?.version ?? "") is not in the archive any more, "
+                        + "which has \(package.version)",
+                    at: "kiln.lock", suggestion: "update it too: `--update \(names)`")
+            })
     }
 
     private enum Limit {

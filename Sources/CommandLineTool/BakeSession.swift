@@ -21,11 +21,17 @@ struct BakeSession {
         return (try await makeLock(), true)
     }
 
-    /// Solves the packages anew and replaces the lock file.
-    func makeLock() async throws -> Lock {
-        let lock = try await PackageSolver(store: store).lock(spec.image, progress: BakeSession.show)
+    /// Solves the packages anew, all or some of them, and replaces the lock file.
+    func makeLock(updating old: (lock: Lock, what: PackageSolver.Update)? = nil) async throws -> Lock {
+        let lock = try await PackageSolver(store: store).lock(
+            spec.image, updating: old, progress: BakeSession.show)
         try LockFile.write(lock, to: lockPath)
         return lock
+    }
+
+    /// The lock beside the spec as it stands, fresh or stale; nil where there is none.
+    func lockThatIs() throws -> Lock? {
+        FileManager.default.fileExists(atPath: lockPath) ? try LockFile.read(lockPath) : nil
     }
 
     func bake() async throws -> BakeResult {

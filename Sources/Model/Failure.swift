@@ -17,6 +17,7 @@ package struct Failure: Error, Hashable, Sendable, Codable, CustomStringConverti
         case notPermitted = "not-permitted"
         case notFound = "not-found"
         case conflict = "conflict"
+        case lockStale = "lock-stale"
         case daemonUnreachable = "daemon-unreachable"
         case launchFailed = "launch-failed"
         case rolloutFailed = "rollout-failed"

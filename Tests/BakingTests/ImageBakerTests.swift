@@ -248,6 +248,6 @@ import Testing
         var recipe = try bench.recipe()
         recipe.packages = [try .init(parsing: "curl")]
         let found = await failures { _ = try await bench.bake(recipe) }
-        #expect(found.map(\.code) == [.conflict])
+        #expect(found.map(\.code) == [.lockStale])
     }
 }

@@ -66,7 +66,7 @@ struct LockFileTests {
         recipe.packages.append(try .init(parsing: "curl"))
         #expect(try lock().staleness(for: recipe)?.contains("+curl") == true)
         let found = await failures { try lock().expectFresh(for: recipe) }
-        #expect(found.map(\.code) == [.conflict])
+        #expect(found.map(\.code) == [.lockStale])
         recipe = Recipe(
             distribution: try .init(parsing: "debian/trixie"), architecture: .amd64, command: ["x"])
         #expect(try lock().staleness(for: recipe)?.contains("trixie") == true)

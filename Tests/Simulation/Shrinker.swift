@@ -1,8 +1,8 @@
 /// Makes a script that breaks a law as small as it can while the same law is broken: delta debugging over what people
 /// ask for and what goes wrong, then smaller fleets, then shorter waits.
 package struct Shrinker: Sendable {
-    /// Runs that may be tried.
-    static let patience = 3000
+    /// What may be spent on it, in decisions times the instances that each had to look at: about half a minute.
+    static let patience = 30_000_000
 
     private(set) var script: Script
     private let law: Law
@@ -37,10 +37,10 @@ package struct Shrinker: Sendable {
     @discardableResult
     private mutating func keep(_ candidate: Script) -> Bool {
         guard left > 0, candidate != script else { return false }
-        left -= 1
         let run = SimulatedRun(candidate)
         run.sabotage = sabotage
         run.run()
+        left -= (1 + run.census.plans) * (1 + run.host.used.count)
         guard run.violation?.law == law else { return false }
         script = candidate
         return true

@@ -52,6 +52,8 @@ struct Simulate {
         for finding in findings {
             print("seed \(finding.seed): \(finding.violation.law.rawValue): \(finding.violation.text)")
         }
+        // What was found is told before anything is made smaller, also into a file.
+        fflush(nil)
         var told: Set<Law> = []
         for finding in findings where told.count < Simulate.lawsTold {
             guard told.insert(finding.violation.law).inserted else { continue }
