@@ -117,7 +117,13 @@ extension Draft {
         guard !isLeaving(release) else { return }
         let places = range(of: release)
         var missing = wantedCount(release) - places.count { !views[$0].isDead && !views[$0].isDraining }
-        for place in places where missing > 0 && views[place].isDraining && views[place].condition == .fit {
+        let hasFit = views.contains { $0.isFit }
+        for place in places where missing > 0 && views[place].isDraining {
+            // With nobody fit, one that still serves and may recover is better than none.
+            let view = views[place]
+            guard view.condition == .fit || !hasFit && view.condition == .sick && view.isTaking else {
+                continue
+            }
             stopDraining(place)
             missing -= 1
         }

@@ -21,6 +21,9 @@ struct LawBook: Sendable {
     /// Whether enough instances served, and nothing but Kiln has taken any since.
     private(set) var isCapacityDue = false
     private(set) var capacityNeeded = 0
+    /// Until when more instances were asked for than before, and what was decided before may still come true.
+    private var growsUntil = 0
+    private static let timeToGrow = 1000
     /// From when on the waits of the rollout under way run.
     private(set) var waitingSince = 0
     var rolloutWatched = 0
@@ -49,9 +52,11 @@ struct LawBook: Sendable {
     mutating func capacityWasTaken() { isCapacityDue = false }
 
     /// Takes in how many can serve and how many have to; whether that is too few through Kiln's doing.
-    mutating func isShort(able: Int, needed: Int) -> Bool {
-        if needed > capacityNeeded { isCapacityDue = false }
+    mutating func isShort(able: Int, needed: Int, at time: Int) -> Bool {
+        if needed > capacityNeeded { growsUntil = time + LawBook.timeToGrow }
+        if time < growsUntil { isCapacityDue = false }
         capacityNeeded = needed
+        if time < growsUntil { return false }
         if able >= needed {
             isCapacityDue = true
             return false

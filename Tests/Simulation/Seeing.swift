@@ -65,7 +65,8 @@ extension SimulatedRun {
             slot.traffic.requests -= Double(count)
             answered += count
             slot.traffic.count(
-                count, self.deployments[slot.release]?.answers ?? .good, in: &server.seen.counts)
+                count, self.deployments[slot.release]?.answers ?? .good, in: &server.seen.counts,
+                first: slot.id.ordinal)
             host.change(server.ordinal) { $0.traffic = slot.traffic }
         }
         router.counts.requests += answered
@@ -80,8 +81,11 @@ extension TrafficTally {
     private static let times = [900, 1100, 1300, 1700, 2600, 1000, 1200, 1500, 1900, 4800]
     private static let tardiness = 4
 
-    /// Counts answers of a release as its temper has them.
-    mutating func count(_ answers: Int, _ kind: Deployment.Answers, in counts: inout RequestCounts) {
+    /// Counts answers of a release as its temper has them. `first`: where in their order an instance begins, so that
+    /// many of them are not slow at the same moment.
+    mutating func count(
+        _ answers: Int, _ kind: Deployment.Answers, in counts: inout RequestCounts, first: Int
+    ) {
         guard answers > 0 else { return }
         counts.requests += answers
         errors +=
@@ -89,7 +93,7 @@ extension TrafficTally {
         counts.errors += Int(errors)
         errors -= Double(Int(errors))
         for _ in 0..<answers {
-            let time = TrafficTally.times[answered % TrafficTally.times.count]
+            let time = TrafficTally.times[(first + answered) % TrafficTally.times.count]
             answered += 1
             let taken = kind == .tardy ? time * TrafficTally.tardiness : time
             counts.latency.counts[LatencyHistogram.bucket(ofMicroseconds: taken), default: 0] += 1

@@ -66,6 +66,7 @@ extension SimulatedRun {
         }
         let live = existing(seen) { $0 == current || $0 == rollout.to } - failing
         let coming = (launches[current] ?? 0) + (launches[rollout.to] ?? 0)
+        guard coming > 0 else { return }
         let stage = rollout.currentStage
         let most = size + max(rolling.surge.of(size), stage.removesFirst ? 0 : 1)
         if live + coming > most {

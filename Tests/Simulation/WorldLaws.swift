@@ -26,7 +26,7 @@ extension SimulatedRun {
         if let next = store.state.rollout?.to, store.isExclusive(next) { isFaulted = true }
         if isFaulted { laws.capacityWasTaken() }
         let needed = capacityNeeded
-        if laws.isShort(able: able, needed: needed) {
+        if laws.isShort(able: able, needed: needed, at: uptime) {
             broke(.capacity, "\(able) instances serve, \(needed) have to")
         }
     }
