@@ -125,8 +125,8 @@ let package = Package(
         tests(
             "RegistryClientTests",
             [
-                "Model", "Ports", "ImageFormat", "RegistryClient", "Storage", "TestKit", nio, nioHTTP1,
-                nioPosix,
+                "Model", "Ports", "ImageFormat", "RegistryClient", "Baking", "Storage", "TestKit", nio,
+                nioHTTP1, nioPosix,
             ]),
         tests(
             "Integration",

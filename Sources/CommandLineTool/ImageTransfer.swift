@@ -27,6 +27,11 @@ struct ImageTransfer {
         let source = try source(from, choice)
         let meter = Meter(ImageTransfer.show)
         let plan = try await CopyPlan.of(source, choice)
+        if ImageTransfer.isLayout(to), plan.root.mediaType.contains("docker") {
+            Screen.warn(
+                "the manifest is of Docker's kind and stays so; some tools do not find it in a layout of OCI's"
+            )
+        }
         let sink = try await sink(to, from: from, plan: plan, source: source)
         let report = try await ImageCopier(from: source, to: sink, meter: meter).run(plan)
         var answer = Answer(
@@ -44,6 +49,13 @@ struct ImageTransfer {
             answer.referrers = copied
         }
         return answer
+    }
+
+    private static func isLayout(_ location: ImageLocation) -> Bool {
+        switch location {
+        case .layout, .ociArchive: true
+        default: false
+        }
     }
 
     private func source(_ location: ImageLocation, _ choice: PlatformChoice) throws -> any ImageSource {

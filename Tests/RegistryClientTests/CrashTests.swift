@@ -7,8 +7,7 @@ import Testing
 
 /// The program itself, killed and starved in the middle of a pull.
 @Suite struct CrashTests {
-    private static let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-        .deletingLastPathComponent().appendingPathComponent("kiln").path
+    private static let program = ProgramTests.path
     private static let looks = 600
 
     private func start(_ root: String, _ arguments: [String]) throws -> Process {

@@ -1,3 +1,4 @@
+import Baking
 import Foundation
 import ImageFormat
 import Model
@@ -19,6 +20,29 @@ import Testing
         }
     }
 
+    /// Whether those who read baked images read this one: to show, to run and to export it.
+    private func isUsable(_ digest: Digest, _ bench: Bench) async throws {
+        let reader = LayeredImageReader(store: bench.store)
+        #expect(try reader.image(digest).layers.count == 2)
+        let export = "\(bench.folder.path)/export"
+        try ImageExporter(store: bench.store).export(
+            digest, name: "app:v1", format: .ociDirectory, to: export)
+        // skopeo finds no manifest of Docker's in a layout, whose media type has to stay for the digest to stay.
+        let document = try await LayoutSource(folder: export, tag: "v1").root()
+        #expect(document.digest == digest)
+        if !document.mediaType.contains("docker") { #expect(try Skopeo.digest("oci:\(export):v1") == digest) }
+        let archive = "\(bench.folder.path)/export.tar"
+        try ImageExporter(store: bench.store).export(
+            digest, name: "app:v1", format: .dockerArchive, to: archive)
+        _ = try Skopeo.digest("docker-archive:\(archive)")
+        guard geteuid() == 0 else { return }
+        let root = "\(bench.folder.path)/root"
+        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: false)
+        try await reader.unpack(digest, into: root)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: root).count == 2)
+        for path in [export, archive, root] { try FileManager.default.removeItem(atPath: path) }
+    }
+
     @Test(.timeLimit(.minutes(2)), arguments: [false, true])
     func `what is pushed, skopeo reads; what skopeo pushed, is pulled: always with the same digest`(
         isDocker: Bool
@@ -30,6 +54,7 @@ import Testing
         try await withImage(image) { bench in
             try await bench.push(image.digest, to: "\(registry.address)/team/app:v1")
             #expect(try Skopeo.digest("docker://\(registry.address)/team/app:v1") == image.digest)
+            try await isUsable(image.digest, bench)
 
             // A layer of another kind of packing, and a manifest of skopeo's own.
             try Skopeo.copy(
@@ -38,6 +63,7 @@ import Testing
             let theirs = try Skopeo.digest("docker://\(registry.address)/skopeo:zstd")
             #expect(theirs != image.digest)
             #expect(try await bench.pull("\(registry.address)/skopeo:zstd").digest == theirs)
+            try await isUsable(theirs, bench)
             try await bench.push(
                 theirs, to: "\(registry.address)/back:v1", mountFrom: "\(registry.address)/skopeo")
             #expect(try Skopeo.digest("docker://\(registry.address)/back:v1") == theirs)

@@ -15,7 +15,7 @@ import Testing
         return registry
     }
 
-    @Test(arguments: [1, 2, 1000]) func `tokens are asked for, used while they hold, and renewed`(uses: Int)
+    @Test(arguments: [12, 1000]) func `tokens are asked for, used while they hold, and renewed`(uses: Int)
         async throws
     {
         let registry = try await registry(.token(user: "ann", password: "secret", uses: uses))
