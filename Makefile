@@ -4,7 +4,7 @@ export SWIFT_DETERMINISTIC_HASHING := 1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TOOLS := crun runc conmon erofs-utils haproxy gpgv apt nftables iproute2 ca-certificates
 LIBRARIES := liblzma-dev libzstd-dev libdeflate-dev libsqlite3-dev pkg-config
-CHECKERS := skopeo umoci wrk busybox-static openssl prometheus gpg gpg-agent gpgconf
+CHECKERS := skopeo umoci wrk busybox-static openssl prometheus docker-registry gpg gpg-agent gpgconf
 PEERS := docker.io podman mmdebstrap hyperfine
 
 .PHONY: demo setup setup-peers build simulate test check format bench clean

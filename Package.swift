@@ -22,6 +22,7 @@ let logging = product("Logging", "swift-log")
 let nio = product("NIOCore", "swift-nio")
 let nioHTTP1 = product("NIOHTTP1", "swift-nio")
 let nioPosix = product("NIOPosix", "swift-nio")
+let nioSSL = product("NIOSSL", "swift-nio-ssl")
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -45,6 +46,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(
             url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1",
@@ -74,6 +76,9 @@ let package = Package(
         library("HostPlatform", ["Model", "Ports", "CLinux", logging]),
         library("Storage", ["Model", "Ports", "Trust", grdb]),
         library("GateClient", ["Model", "Ports", asyncHTTPClient, nio, nioHTTP1, nioPosix]),
+        library(
+            "RegistryClient",
+            ["Model", "ImageFormat", "Ports", asyncHTTPClient, nio, nioHTTP1, nioPosix, nioSSL]),
 
         library(
             "WebServer",
@@ -81,8 +86,8 @@ let package = Package(
         library(
             "CommandLineTool",
             [
-                "Model", "WireAPI", "SpecFile", "ImageFormat", "Baking", "Ports", argumentParser,
-                asyncHTTPClient, nio, nioHTTP1,
+                "Model", "WireAPI", "SpecFile", "ImageFormat", "Baking", "RegistryClient", "Ports",
+                argumentParser, asyncHTTPClient, nio, nioHTTP1,
             ]),
 
         .executableTarget(
@@ -117,6 +122,12 @@ let package = Package(
         tests("WireAPITests", ["Model", "WireAPI"]),
         tests("CommandLineToolTests", ["Model", "WireAPI", "CommandLineTool"]),
         tests("GateClientTests", ["Model", "Ports", "GateClient", nio, nioHTTP1, nioPosix]),
+        tests(
+            "RegistryClientTests",
+            [
+                "Model", "Ports", "ImageFormat", "RegistryClient", "Baking", "Storage", "TestKit", nio,
+                nioHTTP1, nioPosix,
+            ]),
         tests(
             "Integration",
             [

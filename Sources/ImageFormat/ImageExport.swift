@@ -21,30 +21,59 @@ package enum ImageExport {
         manifest: [UInt8], config: [UInt8], layers: [(layer: ImageLayer, path: String)], name: String,
         format: Format, to path: String
     ) throws {
-        let reference = Reference(name)
+        if format == .dockerArchive {
+            let blobs = try layers.map { ($0.layer.diffID, try BlobBytes(file: $0.path)) }
+            return try exportDocker(config: config, layers: blobs, name: name, to: path)
+        }
+        let root = OCIDescriptor(
+            mediaType: try OCIManifest(parsing: manifest).mediaType, digest: .sha256(manifest),
+            size: manifest.count)
+        var content = LayoutContent(root: root, tag: TaggedName(name).tag, documents: [manifest, config])
+        for (layer, path) in layers { content.blobs[layer.digest] = try BlobBytes(file: path) }
+        try export(content, format: format, to: path)
+    }
+
+    /// Writes anything that a layout can hold as a folder or as one tar, by the rules of the other `export`.
+    package static func export(_ content: LayoutContent, format: Format, to path: String) throws {
+        precondition(format != .dockerArchive, "that one has a form of its own")
+        try whole(path) { temporary, target, _ in
+            if format == .ociArchive {
+                let archive = try LayoutArchive(temporary)
+                try content.write(into: archive)
+                return try archive.finish()
+            }
+            var status = stat()
+            guard lstat(target, &status) != 0 else {
+                throw Failure(
+                    .conflict, "this exists already", at: target, suggestion: "choose a new folder")
+            }
+            try content.write(into: try LayoutFolder(temporary))
+        }
+    }
+
+    /// Writes what `docker load` reads, whole or not at all. Each layer comes as it is stored, packed or not,
+    /// with the digest of its tar.
+    package static func exportDocker(
+        config: [UInt8], layers: [(diffID: Digest, blob: BlobBytes)], name: String, to path: String
+    ) throws {
+        try whole(path) { temporary, _, folder in
+            let archive = try LayoutArchive(temporary)
+            try writeDocker(
+                config, layers, TaggedName(name), into: archive, spoolFolder: folder, limit: layerLimit)
+            try archive.finish()
+        }
+    }
+
+    /// Lets `body` write under a temporary name beside `path`, then puts it in its place.
+    private static func whole(
+        _ path: String, _ body: (_ temporary: String, _ target: String, _ folder: String) throws -> Void
+    ) throws {
         let target = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
         let slash = target.lastIndex(of: "/")
         let folder = slash.map { $0 == target.startIndex ? "/" : String(target[..<$0]) } ?? "."
         let temporary = "\(target).partial-\(String(UInt64.random(in: .min ... .max), radix: 36))"
-        let source = Source(manifest: manifest, config: config, layers: layers, reference: reference)
         do {
-            switch format {
-            case .ociDirectory:
-                var status = stat()
-                guard lstat(target, &status) != 0 else {
-                    throw Failure(
-                        .conflict, "this exists already", at: target, suggestion: "choose a new folder")
-                }
-                try source.write(into: try LayoutFolder(temporary))
-            case .ociArchive:
-                let archive = try LayoutArchive(temporary)
-                try source.write(into: archive)
-                try archive.finish()
-            case .dockerArchive:
-                let archive = try LayoutArchive(temporary)
-                try source.writeDocker(into: archive, spoolFolder: folder, limit: layerLimit)
-                try archive.finish()
-            }
+            try body(temporary, target, folder)
             guard rename(temporary, target) == 0 else {
                 throw Failure.system(errno, "the export cannot take its place", at: target)
             }
@@ -65,7 +94,7 @@ package enum ImageExport {
     }
 
     /// `registry/name:tag`, where the tag is `latest` unless it is said.
-    private struct Reference {
+    private struct TaggedName {
         let name: String
         let tag: String
 
@@ -77,78 +106,32 @@ package enum ImageExport {
         }
     }
 
-    private enum Blob {
-        case document([UInt8])
-        case layer(String)
-    }
-
-    private struct Source {
-        let manifest: [UInt8]
-        let config: [UInt8]
-        let layers: [(layer: ImageLayer, path: String)]
-        let reference: Reference
-
-        /// The layout of OCI image spec, image-layout.md.
-        func write(into output: any LayoutOutput) throws {
-            let tag = ["org.opencontainers.image.ref.name": reference.tag]
-            let index = OCIIndex(manifests: [
-                OCIDescriptor(
-                    mediaType: OCIDescriptor.manifestType, digest: .sha256(manifest), size: manifest.count,
-                    annotations: tag)
-            ])
-            try output.folder("blobs")
-            try output.folder("blobs/sha256")
-            var blobs: [Digest: Blob] = [
-                .sha256(manifest): .document(manifest), .sha256(config): .document(config),
-            ]
-            for (layer, path) in layers { blobs[layer.digest] = .layer(path) }
-            for (digest, blob) in blobs.sorted(by: { $0.key < $1.key }) {
-                let name = "blobs/sha256/\(digest.hex)"
-                switch blob {
-                case .document(let bytes): try output.file(name, bytes)
-                case .layer(let path):
-                    let bytes = try MappedBytes(file: path)
-                    try bytes.withBytes {
-                        try ImageExport.check($0, digest, path)
-                        try output.file(name, $0)
-                    }
-                }
+    /// The layout that `docker save` and `docker load` agree on.
+    private static func writeDocker(
+        _ config: [UInt8], _ layers: [(diffID: Digest, blob: BlobBytes)], _ name: TaggedName,
+        into output: any LayoutOutput, spoolFolder: String, limit: Int
+    ) throws {
+        let configName = Digest.sha256(config).hex + ".json"
+        try output.file(configName, config)
+        var written: Set<Digest> = []
+        for (diffID, blob) in layers where written.insert(diffID).inserted {
+            func write(_ tar: UnsafeRawBufferPointer) throws {
+                try LayoutContent.check(tar, diffID)
+                try output.file("\(diffID.hex).tar", tar)
             }
-            try output.file("index.json", index.bytes)
-            try output.file("oci-layout", Array(#"{"imageLayoutVersion":"1.0.0"}"#.utf8))
-        }
-
-        /// The layout that `docker save` and `docker load` agree on.
-        func writeDocker(into output: any LayoutOutput, spoolFolder: String, limit: Int) throws {
-            let configName = Digest.sha256(config).hex + ".json"
-            try output.file(configName, config)
-            var written: Set<Digest> = []
-            for (layer, path) in layers where written.insert(layer.diffID).inserted {
-                let packed = try MappedBytes(file: path)
-                let tar = try packed.withBytes {
-                    try Decompressor.decompress($0, limit: limit, spoolFolder: spoolFolder)
-                }
-                try tar.withBytes {
-                    try ImageExport.check($0, layer.diffID, path)
-                    try output.file("\(layer.diffID.hex).tar", $0)
-                }
+            try blob.withBytes { packed in
+                if Decompressor.format(of: packed) == .none { return try write(packed) }
+                let tar = try Decompressor.decompress(packed, limit: limit, spoolFolder: spoolFolder)
+                try tar.withBytes { try write($0) }
             }
-            let manifest = JSONValue.array([
-                .object([
-                    "Config": .string(configName),
-                    "RepoTags": .array([.string("\(reference.name):\(reference.tag)")]),
-                    "Layers": .array(layers.map { .string("\($0.layer.diffID.hex).tar") }),
-                ])
+        }
+        let manifest = JSONValue.array([
+            .object([
+                "Config": .string(configName),
+                "RepoTags": .array([.string("\(name.name):\(name.tag)")]),
+                "Layers": .array(layers.map { .string("\($0.diffID.hex).tar") }),
             ])
-            try output.file("manifest.json", manifest.bytes)
-        }
-    }
-
-    private static func check(_ bytes: UnsafeRawBufferPointer, _ digest: Digest, _ path: String) throws {
-        guard Digest.sha256(bytes) == digest else {
-            throw Failure(
-                .storeDamaged, "a layer does not have the content of its digest", at: path,
-                suggestion: "remove the file and bake the image again")
-        }
+        ])
+        try output.file("manifest.json", manifest.bytes)
     }
 }

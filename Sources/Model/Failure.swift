@@ -24,6 +24,9 @@ package struct Failure: Error, Hashable, Sendable, Codable, CustomStringConverti
         case timedOut = "timed-out"
         case storeDamaged = "store-damaged"
         case commandFailed = "command-failed"
+        case registryUnreachable = "registry-unreachable"
+        case registryRefused = "registry-refused"
+        case notSignedIn = "not-signed-in"
         case cancelled = "cancelled"
         case internalError = "internal-error"
     }
@@ -66,7 +69,7 @@ package struct Failure: Error, Hashable, Sendable, Codable, CustomStringConverti
         switch code {
         case .invalidSpec, .invalidArgument, .fileMissing, .packageUnknown, .unsafePath, .notFound, .conflict:
             2
-        case .daemonUnreachable: 3
+        case .daemonUnreachable, .registryUnreachable: 3
         default: 1
         }
     }

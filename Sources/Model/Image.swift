@@ -36,7 +36,7 @@ package struct ImageConfig: Hashable, Sendable, Codable {
 }
 
 package struct ImageLayer: Hashable, Sendable, Codable {
-    /// Digest of the blob as stored (gzip).
+    /// Digest of the blob as stored (packed; with gzip where we made it).
     package var digest: Digest
     package var size: Int
     /// Digest of the uncompressed tar.
@@ -52,17 +52,28 @@ package struct ImageLayer: Hashable, Sendable, Codable {
 /// What the store remembers of an image besides its content. Not part of the digest.
 package struct ImageRecord: Hashable, Sendable, Codable {
     package var digest: Digest
-    /// The service that it was baked for.
-    package var service: ServiceName
+    /// The service that it was baked for; nil for an image that came from elsewhere.
+    package var service: ServiceName?
+    /// When it was baked here, or came here.
     package var bakedAt: Instant
     package var size: Int
+    /// How many packages were baked in; 0 where nobody counted.
     package var packages: Int
+    /// What people call it, such as `registry.example/app:v1`. A name belongs to one image at a time.
+    package var names: [String]?
+    /// The index that it came in, byte for byte in the store; its other images need not be there.
+    package var index: Digest?
 
-    package init(digest: Digest, service: ServiceName, bakedAt: Instant, size: Int, packages: Int) {
+    package init(
+        digest: Digest, service: ServiceName?, bakedAt: Instant, size: Int, packages: Int,
+        names: [String]? = nil, index: Digest? = nil
+    ) {
         self.digest = digest
         self.service = service
         self.bakedAt = bakedAt
         self.size = size
         self.packages = packages
+        self.names = names
+        self.index = index
     }
 }

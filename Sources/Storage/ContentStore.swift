@@ -14,6 +14,7 @@ package struct ContentStore: ImageStore {
     static let lockPause = Duration.milliseconds(20)
     /// Derived values are small; a larger one is damage.
     static let longestCached = 64 << 20
+    static let longestRecord = 1 << 20
 
     /// Opens or makes a store in the folder `root`.
     package init(_ root: String) throws {
@@ -75,7 +76,9 @@ package struct ContentStore: ImageStore {
     package func images() throws -> [ImageRecord] {
         let names = try FileManager.default.contentsOfDirectory(atPath: "\(root)/images")
         return try names.filter { $0.hasSuffix(".json") }.compactMap { name in
-            guard let bytes = try DurableFile.read("\(root)/images/\(name)", limit: 1 << 20) else {
+            guard
+                let bytes = try DurableFile.read("\(root)/images/\(name)", limit: ContentStore.longestRecord)
+            else {
                 return nil
             }
             return try CanonicalJSON.decode(ImageRecord.self, from: Data(bytes))
@@ -83,8 +86,17 @@ package struct ContentStore: ImageStore {
     }
 
     package func record(_ image: ImageRecord) throws {
-        try DurableFile.write(
-            [UInt8](try CanonicalJSON.encode(image)), to: "\(root)/images/\(image.digest.hex).json")
+        let path = "\(root)/images/\(image.digest.hex).json"
+        var image = image
+        // An image may be baked and pulled: neither forgets what the other knew.
+        if let bytes = try DurableFile.read(path, limit: ContentStore.longestRecord),
+            let known = try? CanonicalJSON.decode(ImageRecord.self, from: Data(bytes))
+        {
+            image.service = image.service ?? known.service
+            image.names = image.names ?? known.names
+            image.index = image.index ?? known.index
+        }
+        try DurableFile.write([UInt8](try CanonicalJSON.encode(image)), to: path)
     }
 
     package func locked<Result: Sendable>(

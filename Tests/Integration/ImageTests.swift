@@ -99,7 +99,8 @@ extension OnThisHost {
 
         @Test func `every verb has help with an example`() throws {
             for verb in [
-                "init", "lock", "bake", "image list", "image show", "image export", "serve", "deploy", "plan",
+                "init", "lock", "bake", "image list", "image show", "image export", "image push",
+                "image pull", "image copy", "image tag", "serve", "deploy", "plan",
                 "status",
                 "history", "rollback", "rollout", "scale", "retire", "logs", "demo", "doctor", "schema",
             ] {

@@ -52,7 +52,17 @@ struct Deploy: AsyncParsableCommand {
 
     private func chosenImage(_ spec: Spec) async throws -> Digest {
         let store = try daemon.root.openStore()
-        if let image { return try ImageName.find(image, in: store).digest }
+        if let image {
+            let digest = try ImageName.find(image, in: store).digest
+            // Said here, and not by a loader that cannot run it.
+            let architecture = try LayeredImageReader(store: store).image(digest).config.architecture
+            guard architecture == .native else {
+                throw Failure(
+                    .invalidArgument, "this image is for \(architecture.rawValue), and this machine is not",
+                    at: image, suggestion: "pull the one for linux/\(Architecture.native.rawValue)")
+            }
+            return digest
+        }
         let session = BakeSession(
             spec: spec, folder: self.spec.folder, lockPath: self.spec.lockPath, store: store)
         let result = try await session.bake()

@@ -8,8 +8,10 @@ internal import Ports
 struct ImageVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "image",
-        abstract: "List, show and export the images of a store.",
-        subcommands: [List.self, Show.self, Export.self])
+        abstract: "List, show, export and name the images of a store, and move them from and to registries.",
+        subcommands: [
+            List.self, Show.self, Export.self, Push.self, Pull.self, Copy.self, Tag.self,
+        ])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -32,7 +34,8 @@ struct ImageVerb: AsyncParsableCommand {
                     Screen.table(
                         images.map {
                             [
-                                "\($0.digest)", "\($0.service)", "\($0.bakedAt)", "\($0.packages) packages",
+                                "\($0.digest)", $0.called, "\($0.bakedAt)",
+                                $0.service == nil ? "" : "\($0.packages) packages",
                                 ByteCount(bytes: $0.size).readable,
                             ]
                         }))
@@ -63,11 +66,12 @@ struct ImageVerb: AsyncParsableCommand {
             }
             Screen.answer(
                 Screen.table([
-                    ["digest", "\(image.digest)"], ["service", "\(record.service)"],
-                    ["baked", "\(record.bakedAt)"], ["architecture", image.config.architecture.rawValue],
+                    ["digest", "\(image.digest)"], ["called", record.called],
+                    [record.service == nil ? "pulled" : "baked", "\(record.bakedAt)"],
+                    ["architecture", image.config.architecture.rawValue],
                     ["user", image.config.user], ["command", image.config.command.joined(separator: " ")],
                     ["environment", environment.joined(separator: " ")],
-                    ["packages", "\(record.packages)"],
+                    ["packages", record.service == nil ? "unknown" : "\(record.packages)"],
                     ["layers", "\(image.layers.count), \(ByteCount(bytes: image.size).readable)"],
                 ]))
         }
@@ -98,7 +102,7 @@ struct ImageVerb: AsyncParsableCommand {
         func run() async throws {
             let store = try root.openStore()
             let record = try ImageName.find(image, in: store)
-            let name = "\(record.service):\(record.digest.short)"
+            let name = record.service.map { "\($0):\(record.digest.short)" } ?? record.called
             try ImageExporter(store: store).export(record.digest, name: name, format: format, to: to)
             switch output.output {
             case .json:
@@ -111,21 +115,3 @@ struct ImageVerb: AsyncParsableCommand {
 }
 
 extension ImageExport.Format: ExpressibleByArgument {}
-
-/// How people name images of a store.
-enum ImageName {
-    /// The image whose digest begins so, or the newest one of a service.
-    static func find(_ text: String, in store: any ImageStore) throws -> ImageRecord {
-        let images = try store.images()
-        if let newest = images.last(where: { $0.service.text == text }) { return newest }
-        let beginning = text.hasPrefix("sha256:") ? String(text.dropFirst(7)) : text
-        let found = images.filter { beginning.count >= 4 && $0.digest.hex.hasPrefix(beginning) }
-        guard let only = found.first, found.count == 1 else {
-            let problem = found.isEmpty ? "the store holds no image" : "the store holds \(found.count) images"
-            throw Failure(
-                .notFound, "\(problem) that \"\(text)\" names", suggestion: "`kiln image list` lists them all"
-            )
-        }
-        return only
-    }
-}

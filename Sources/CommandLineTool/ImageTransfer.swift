@@ -1,0 +1,122 @@
+internal import Foundation
+internal import ImageFormat
+internal import Model
+internal import Ports
+internal import RegistryClient
+
+/// Moves one image between two places and tells how far it is.
+struct ImageTransfer {
+    let client: RegistryClient
+    /// Opened only where the store takes part: a copy from one registry to another needs none.
+    let openStore: () throws -> any ImageStore
+
+    struct Answer: Encodable {
+        var digest: Digest
+        var mediaType: String
+        var from: String
+        var to: String
+        var blobs: Int
+        var blobsMoved: Int
+        var bytesMoved: Int
+        var referrers: [Digest]?
+    }
+
+    func run(
+        from: ImageLocation, to: ImageLocation, choice: PlatformChoice, withReferrers: Bool = false
+    ) async throws -> Answer {
+        let source = try source(from, choice)
+        let meter = Meter(ImageTransfer.show)
+        let plan = try await CopyPlan.of(source, choice)
+        if ImageTransfer.isLayout(to), plan.root.mediaType.contains("docker") {
+            Screen.warn(
+                "the manifest is of Docker's kind and stays so; some tools do not find it in a layout of OCI's"
+            )
+        }
+        let sink = try await sink(to, from: from, plan: plan, source: source)
+        let report = try await ImageCopier(from: source, to: sink, meter: meter).run(plan)
+        var answer = Answer(
+            digest: report.digest, mediaType: report.mediaType, from: "\(from)", to: "\(to)",
+            blobs: report.blobs,
+            blobsMoved: report.blobsMoved, bytesMoved: report.bytesMoved)
+        if withReferrers {
+            guard case .registry(let old) = from, case .registry(let new) = to else {
+                throw Failure(.invalidArgument, "--referrers is for copies from registry to registry")
+            }
+            var copied: [Digest] = []
+            for digest in [plan.root.digest] + plan.documents.map(\.digest) {
+                copied += try await client.copyReferrers(of: digest, from: old, to: new, meter: meter)
+            }
+            answer.referrers = copied
+        }
+        return answer
+    }
+
+    private static func isLayout(_ location: ImageLocation) -> Bool {
+        switch location {
+        case .layout, .ociArchive: true
+        default: false
+        }
+    }
+
+    private func source(_ location: ImageLocation, _ choice: PlatformChoice) throws -> any ImageSource {
+        switch location {
+        case .registry(let reference): return try client.source(reference)
+        case .layout(let folder, let tag): return LayoutSource(folder: folder, tag: tag)
+        case .ociArchive(let file, let tag): return try LayoutSource(archive: file, tag: tag)
+        case .dockerArchive(let file, let name): return try DockerArchiveSource(file, name: name)
+        case .store(let name):
+            let store = try openStore()
+            let record = try ImageName.find(name, in: store)
+            let digest = choice == .all ? record.index ?? record.digest : record.digest
+            return StoreSource(store, digest, called: name)
+        }
+    }
+
+    private func sink(
+        _ location: ImageLocation, from: ImageLocation, plan: CopyPlan, source: any ImageSource
+    ) async throws -> any ImageSink {
+        switch location {
+        case .registry(let reference):
+            var origin: RegistryReference?
+            if case .registry(let old) = from { origin = old }
+            if case .store(let name) = from { origin = try knownPlace(name, at: reference.host) }
+            return client.sink(reference, mountFrom: origin)
+        case .layout(let folder, let tag): return try LayoutFolderSink(folder: folder, tag: tag)
+        case .ociArchive(let file, let tag): return ArchiveSink(file: file, name: tag, isDocker: false)
+        case .dockerArchive(let file, let name):
+            return ArchiveSink(file: file, name: name ?? ImageTransfer.name(of: from), isDocker: true)
+        case .store(let name):
+            return try await StoreSink(
+                try openStore(), plan, from: source, name: name.isEmpty ? nil : name, now: Instant.fromClock)
+        }
+    }
+
+    /// A repository of the registry that has the image's blobs, because it came from there or went there.
+    private func knownPlace(_ name: String, at host: RegistryHost) throws -> RegistryReference? {
+        let names = try ImageName.find(name, in: try openStore()).names ?? []
+        return names.compactMap { try? RegistryReference(parsing: $0) }.first { $0.host == host }
+    }
+
+    /// What an image is called in an archive of Docker's that is not told otherwise.
+    private static func name(of location: ImageLocation) -> String? {
+        switch location {
+        case .registry(let reference):
+            "\(reference.host)/\(reference.repository):\((reference.tag ?? .latest))"
+        case .store(let name): name.hasPrefix("sha256:") ? nil : name
+        default: nil
+        }
+    }
+
+    /// A moving line for people.
+    @Sendable static func show(_ progress: TransferProgress) {
+        let share = progress.bytesTotal > 0 ? progress.bytesDone * 20 / progress.bytesTotal : 0
+        let full = min(max(share, 0), 20)
+        let bar = String(repeating: "█", count: full) + String(repeating: "░", count: 20 - full)
+        let (done, total) = (
+            ByteCount(bytes: max(progress.bytesDone, 0)), ByteCount(bytes: progress.bytesTotal)
+        )
+        Screen.progress(
+            "\(bar) \(done.readable) of \(total.readable), \(progress.blobsDone)/\(progress.blobsTotal) blobs"
+        )
+    }
+}

@@ -1,0 +1,131 @@
+internal import AsyncHTTPClient
+internal import Foundation
+internal import ImageFormat
+internal import Model
+internal import NIOCore
+internal import NIOHTTP1
+
+/// A blob on its way into a file: hashed as it comes, taken up where it broke off.
+struct Download: ~Copyable {
+    /// What has to come between two troubles for the tries to be counted anew.
+    private static let leastProgress = 1 << 20
+
+    private let repository: Repository
+    private let blob: OCIDescriptor
+    private let meter: Meter
+    private let path: String
+    private let file: Int32
+    private var digest = RunningDigest()
+
+    /// Bytes that came so far.
+    var count: Int { digest.count }
+
+    /// Makes the file; refuses a name that exists.
+    init(_ blob: OCIDescriptor, of repository: Repository, to path: String, meter: Meter) throws {
+        self.repository = repository
+        self.blob = blob
+        self.meter = meter
+        self.path = path
+        file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw FileTrouble.failure("cannot be made", path) }
+    }
+
+    deinit { close(file) }
+
+    /// Ends with the whole blob in the file, or throws. The caller removes the file then.
+    mutating func run() async throws {
+        let connection = repository.connection
+        var attempt = 0
+        while true {
+            let before = digest.count
+            do {
+                try await read()
+                break
+            } catch let error as NoAnswer {
+                // A registry that gives a few bytes and breaks off again would otherwise be asked for ever.
+                attempt = digest.count - before >= Download.leastProgress ? 1 : attempt + 1
+                try await connection.pauseOrGiveUp(error, attempt)
+            }
+        }
+        guard digest.digest() == blob.digest else { throw repository.wrongDigest(blob) }
+    }
+
+    /// Reads one answer to its end. Throws `NoAnswer` where it broke off.
+    private mutating func read() async throws {
+        var call = repository.blobCall(.GET, blob.digest)
+        if digest.count == blob.size, blob.size > 0 { return }
+        if digest.count > 0 {
+            call.headers.add(name: "Range", value: "bytes=\(digest.count)-\(blob.size - 1)")
+        }
+        let answer = try await repository.connection.send(call)
+        switch answer.status {
+        case 206 where digest.count > 0 && begins(answer.header("Content-Range"), at: digest.count): break
+        case 200: try restart()
+        case 206, 416:
+            // It does not do what it was asked for: from the beginning, then.
+            try restart()
+            throw NoAnswer(reason: "the registry does not continue a blob where it broke off")
+        default:
+            throw await Refusal.failure(answer, "fetching blob \(blob.digest.short) of \(repository.place)")
+        }
+        do {
+            for try await part in answer.response.body {
+                try part.withUnsafeReadableBytes { bytes in
+                    guard digest.count + bytes.count <= blob.size else { throw repository.wrongDigest(blob) }
+                    digest.update(bytes)
+                    try FileTrouble.write(bytes, to: file, path)
+                    meter.advance(bytes.count)
+                }
+            }
+        } catch let failure as Failure {
+            throw failure
+        } catch {
+            try Task.checkCancellation()
+            throw NoAnswer(reason: "the connection broke in the middle of a blob")
+        }
+        guard digest.count == blob.size else { throw NoAnswer(reason: "a blob broke off") }
+    }
+
+    private func begins(_ range: String?, at offset: Int) -> Bool {
+        range?.hasPrefix("bytes \(offset)-") ?? false
+    }
+
+    private mutating func restart() throws {
+        guard digest.count > 0 else { return }
+        meter.advance(-digest.count)
+        digest = RunningDigest()
+        guard ftruncate(file, 0) == 0, lseek(file, 0, SEEK_SET) == 0 else {
+            throw FileTrouble.failure("cannot be begun again", path)
+        }
+    }
+}
+
+/// Writes to files, and failures of them in a user's words.
+enum FileTrouble {
+    static func write(_ bytes: UnsafeRawBufferPointer, to file: Int32, _ path: String) throws {
+        var rest = bytes
+        while !rest.isEmpty {
+            let count = Foundation.write(file, rest.baseAddress, rest.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failure("cannot be written", path) }
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+    }
+
+    /// The failure of the system call that just set `errno`.
+    static func failure(_ what: String, _ path: String) -> Failure {
+        let number = errno
+        let text = String(cString: strerror(number))
+        return switch number {
+        case ENOSPC, EDQUOT:
+            Failure(
+                .diskFull, "a file \(what): the disk is full", at: path,
+                suggestion: "free some room; nothing half-written was kept")
+        case EACCES, EPERM, EROFS:
+            Failure(.notPermitted, "a file \(what): \(text)", at: path)
+        case ENOENT, ENOTDIR: Failure(.fileMissing, "a file \(what): \(text)", at: path)
+        case EEXIST: Failure(.conflict, "a file \(what): \(text)", at: path)
+        default: Failure(.internalError, "a file \(what): \(text)", at: path)
+        }
+    }
+}
