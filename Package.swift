@@ -82,7 +82,6 @@ let package = Package(
             "CommandLineTool",
             [
                 "Model", "WireAPI", "SpecFile", "ImageFormat", "Baking", "Ports", argumentParser,
-                asyncHTTPClient, nio, nioHTTP1,
             ]),
 
         .executableTarget(
