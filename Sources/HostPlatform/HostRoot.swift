@@ -30,6 +30,10 @@ package struct HostRoot: Sendable {
     var images: String { path + "/images" }
     func imageFile(_ image: Digest) -> String { "\(images)/\(image.hex).erofs" }
     package func imageMount(_ image: Digest) -> String { "\(images)/\(image.hex)" }
+    /// Where the images that have a file are mounted.
+    var imageMounts: [String] {
+        Files.names(in: images).filter { !$0.hasSuffix(".erofs") }.map { "\(images)/\($0)" }
+    }
     var logs: String { path + "/logs" }
     package func log(_ id: InstanceID) -> String { "\(logs)/\(id).log" }
     var proxy: String { path + "/proxy" }
@@ -88,7 +92,6 @@ package struct InstanceFolder: Sendable {
     var runningFile: String { path + "/running.json" }
     package var bundle: String { path + "/bundle" }
     var processFile: String { path + "/pid" }
-    var monitorFile: String { path + "/monitor.pid" }
     var exitFolder: String { path + "/exit" }
 }
 
@@ -97,6 +100,8 @@ enum Limit {
     static let tagAttempts = 8
     /// How long the monitor may take to tell the process number.
     static let create = Span.seconds(30)
+    /// crun leaves one page of 4 KiB for each in what covers the hierarchies of version 2, which holds 1 MiB.
+    static let launchesInNamespace = 100
     static let start = Span.seconds(30)
     /// How long a monitor may take to write the exit status of a process that ended.
     static let monitorFarewell = Span.seconds(2)

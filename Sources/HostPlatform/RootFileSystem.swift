@@ -12,6 +12,7 @@ actor RootFileSystem {
     private let runner = ProcessRunner()
     private var underWay: [Digest: Task<Void, any Error>] = [:]
     private var configs: [Digest: ImageConfig] = [:]
+    private var mounts: [Digest: (mounts: PrivateMounts, launches: Int)] = [:]
     private var made = 0
 
     init(_ root: HostRoot, reader: any ImageReader) {
@@ -82,6 +83,7 @@ actor RootFileSystem {
         let folder = root.imageMount(image)
         let file = root.imageFile(image)
         if Files.isMountPoint(folder) { return }
+        mounts[image] = nil
         try Files.makeFolder(folder)
         let flags = UInt(MS_RDONLY) | UInt(MS_NODEV) | UInt(MS_NOSUID)
         if mount(file, folder, "erofs", flags, nil) == 0 { return }
@@ -108,11 +110,15 @@ actor RootFileSystem {
         }
     }
 
-    /// The mount points of all images but one.
-    nonisolated func otherMounts(than image: Digest) -> [String] {
-        Files.names(in: root.images).filter { !$0.hasSuffix(".erofs") && $0 != image.hex }.map {
-            "\(root.images)/\($0)"
+    /// What the monitors of an image's instances live in, made while the image is mounted; nil: where we live.
+    func mounts(for image: Digest, of runtime: ContainerRuntime) throws -> PrivateMounts? {
+        if let known = mounts[image], known.launches < Limit.launchesInNamespace {
+            mounts[image]?.launches += 1
+            return known.mounts
         }
+        guard let fresh = try runtime.mounts(for: image) else { return nil }
+        mounts[image] = (fresh, 1)
+        return fresh
     }
 
     /// Unmounts and deletes every image that is not in `images`.
@@ -127,6 +133,7 @@ actor RootFileSystem {
 
     private func unmount(_ image: Digest) throws {
         let folder = root.imageMount(image)
+        mounts[image] = nil
         // Bounded: one mount is the rule, and a second can only come from a race with another daemon.
         for _ in 1...4 where Files.isMountPoint(folder) {
             guard umount2(folder, 0) == 0 else {
