@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/magic.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -239,6 +241,12 @@ int kiln_network_namespace(int *namespace_fd, int *netlink_fd) {
     *namespace_fd = request.namespace_fd;
     *netlink_fd = request.netlink_fd;
     return 0;
+}
+
+int64_t kiln_free_in_memory(const char *path) {
+    struct statfs info;
+    if (statfs(path, &info) != 0 || info.f_type != TMPFS_MAGIC) return -1;
+    return (int64_t)info.f_bavail * (int64_t)info.f_bsize;
 }
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place) {

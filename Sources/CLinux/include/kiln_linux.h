@@ -58,6 +58,9 @@ int kiln_network_namespace(int *namespace_fd, int *netlink_fd);
 /// A route socket in this process's own namespace, or minus an errno.
 int kiln_netlink_socket(void);
 
+/// Bytes that are free in a folder of a tmpfs, or -1 where it is none.
+int64_t kiln_free_in_memory(const char *path);
+
 /// Removes a folder and all below it without leaving its file system. 0 or the first errno; a missing folder is fine.
 int kiln_remove_tree(const char *path);
 
