@@ -240,7 +240,7 @@ package final class HostPlatform: Platform {
     private func recover() async throws {
         await fileSystem.recover()
         try Files.makeFolder(root.runtimeState, mode: 0o700)
-        try Files.makeFolder(root.attachFolder, mode: 0o700)
+        for folder in [root.attachFolder, root.bundles] { try Files.makeFolder(folder, mode: 0o700) }
         var numbers: Set<Int> = []
         for name in Files.names(in: root.instances) {
             guard let id = try? InstanceID(name), let (known, _) = known(id) else {
@@ -267,7 +267,7 @@ package final class HostPlatform: Platform {
             try network.tearDown()
             _ = runtime.groups.clear(root.cgroup)
             try Files.removeTree(root.runtimeState)
-            try Files.removeTree(root.attachFolder)
+            for folder in [root.attachFolder, root.bundles] { try Files.removeTree(folder) }
             // The router's sockets are in there as well, for as long as it has a service.
             if !Files.exists(root.proxySocket) { try Files.removeTree(root.runFolder) }
         }

@@ -18,7 +18,7 @@ import Testing
             let left = LiveProcess.all().filter { $0.arguments.contains(folder.bundle) }
             #expect(left.isEmpty)
             #expect(!Files.exists("\(host.root.runtimeState)/\(order.id)"))
-            try Files.removeTree(folder.path)
+            for path in [folder.path, folder.bundle] { try Files.removeTree(path) }
         }
     }
 
