@@ -87,7 +87,7 @@ let package = Package(
             "CommandLineTool",
             [
                 "Model", "WireAPI", "SpecFile", "ImageFormat", "Baking", "RegistryClient", "Ports",
-                argumentParser, asyncHTTPClient, nio, nioHTTP1,
+                argumentParser,
             ]),
 
         .executableTarget(

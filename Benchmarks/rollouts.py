@@ -1,5 +1,5 @@
 """Rollouts of many instances beside `docker service update`, the planner, and the simulator."""
-import http.client, json, os, re, subprocess, threading, time
+import glob, http.client, json, os, re, subprocess, threading, time
 
 from lib import *
 
@@ -90,7 +90,9 @@ def launches(daemon, example):
     kiln("scale", "hello", str(COUNT + 1), "--root", daemon.root)
     wait_for_count(daemon, COUNT + 1)
     ours = busy() - before
-    peer = bare_runs(f"{daemon.root}/instances/{os.listdir(f'{daemon.root}/instances')[0]}")
+    name = os.listdir(f"{daemon.root}/instances")[0]
+    tag = next(folder for folder in glob.glob("/run/kiln-*") if open(f"{folder}/root").read() == daemon.root)
+    peer = bare_runs(f"{tag}/bundles/{name}")
     kiln("scale", "hello", str(COUNT), "--root", daemon.root)
     wait_for_count(daemon, COUNT)
     put(f"CPU time of {COUNT} launches", ours, "s")

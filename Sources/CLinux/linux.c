@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/magic.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -14,14 +15,19 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
+#endif
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
 #endif
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x00001000
@@ -71,23 +77,9 @@ static int run_child(void *argument) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (request->new_session) setsid();
-    if (request->unmounts != NULL) {
-        if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0) {
-            child->failure = errno;
-            _exit(127);
-        }
-        for (const char *const *path = request->covers; *path != NULL; path++) {
-            if (mount("tmpfs", *path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=1m,mode=0755") != 0) {
-                child->failure = errno;
-                _exit(127);
-            }
-        }
-        for (const char *const *path = request->unmounts; *path != NULL; path++) {
-            if (umount2(*path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL && errno != ENOENT) {
-                child->failure = errno;
-                _exit(127);
-            }
-        }
+    if (request->mount_namespace >= 0 && setns(request->mount_namespace, CLONE_NEWNS) != 0) {
+        child->failure = errno;
+        _exit(127);
     }
     child->failure = arrange_descriptors(request);
     if (child->failure != 0) _exit(127);
@@ -119,6 +111,67 @@ int kiln_spawn(const struct kiln_spawn_request *request, pid_t *pid, int *pidfd)
     }
     *pid = made;
     return 0;
+}
+
+struct mounts_request {
+    const char *const *covers;
+    const char *const *unmounts;
+    int namespace_fd;
+    int failure;
+};
+
+static int arrange_mounts(const struct mounts_request *request) {
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0) return errno;
+    for (const char *const *path = request->covers; *path != NULL; path++) {
+        if (mount("tmpfs", *path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=1m,mode=0755") != 0) return errno;
+    }
+    for (const char *const *path = request->unmounts; *path != NULL; path++) {
+        if (umount2(*path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL && errno != ENOENT) return errno;
+    }
+    return 0;
+}
+
+static void *make_mounts(void *argument) {
+    struct mounts_request *request = argument;
+    request->failure = arrange_mounts(request);
+    if (request->failure != 0) return NULL;
+    request->namespace_fd = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (request->namespace_fd < 0) request->failure = errno;
+    return NULL;
+}
+
+int kiln_mount_namespace(const char *const *covers, const char *const *unmounts, int *namespace_fd) {
+    // Like a network namespace: the thread that made it ends with it.
+    struct mounts_request request = {covers, unmounts, -1, 0};
+    pthread_t thread;
+    int failure = pthread_create(&thread, NULL, make_mounts, &request);
+    if (failure != 0) return failure;
+    pthread_join(thread, NULL);
+    if (request.failure != 0) return request.failure;
+    *namespace_fd = request.namespace_fd;
+    return 0;
+}
+
+int kiln_sealed_copy(const char *path) {
+    int source = open(path, O_RDONLY | O_CLOEXEC);
+    if (source < 0) return -errno;
+    struct stat info;
+    int copy = fstat(source, &info) == 0 ? memfd_create("kiln", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC) : -1;
+    // Kernels before 6.3 do not know the flag, and let every such file be executed.
+    if (copy < 0 && errno == EINVAL) copy = memfd_create("kiln", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int failure = copy < 0 ? errno : 0;
+    off_t rest = failure == 0 ? info.st_size : 0;
+    while (rest > 0 && failure == 0) {
+        ssize_t count = sendfile(copy, source, NULL, (size_t)rest);
+        if (count > 0) rest -= count;
+        else if (count == 0 || errno != EINTR) failure = count == 0 ? EIO : errno;
+    }
+    close(source);
+    int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    if (failure == 0 && fcntl(copy, F_ADD_SEALS, seals) != 0) failure = errno;
+    if (failure == 0) return copy;
+    if (copy >= 0) close(copy);
+    return -failure;
 }
 
 int kiln_pipe(int *ends) { return pipe2(ends, O_CLOEXEC) == 0 ? 0 : errno; }
@@ -188,6 +241,12 @@ int kiln_network_namespace(int *namespace_fd, int *netlink_fd) {
     *namespace_fd = request.namespace_fd;
     *netlink_fd = request.netlink_fd;
     return 0;
+}
+
+int64_t kiln_free_in_memory(const char *path) {
+    struct statfs info;
+    if (statfs(path, &info) != 0 || info.f_type != TMPFS_MAGIC) return -1;
+    return (int64_t)info.f_bavail * (int64_t)info.f_bsize;
 }
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place) {

@@ -36,7 +36,7 @@ package struct KilnCommand: AsyncParsableCommand {
     package static func run(_ arguments: [String], with adapters: Adapters) async -> Int32 {
         await Adapters.$current.withValue(adapters) {
             do {
-                var command = try parseAsRoot(arguments)
+                var command = try parsed(arguments)
                 if var verb = command as? any AsyncParsableCommand {
                     try await verb.run()
                 } else {
@@ -49,6 +49,21 @@ package struct KilnCommand: AsyncParsableCommand {
                 return report(error, arguments)
             }
         }
+    }
+
+    /// Verbs that only ask the daemon. To read the arguments of all verbs takes longer than what these do.
+    private static let quickVerbs: [any ParsableCommand.Type] = [
+        History.self, Logs.self, Retire.self, Rollback.self, Scale.self, Status.self,
+    ]
+
+    private static func parsed(_ arguments: [String]) throws -> any ParsableCommand {
+        if let name = arguments.first, let verb = quickVerbs.first(where: { $0._commandName == name }),
+            let command = try? verb.parseAsRoot(Array(arguments.dropFirst()))
+        {
+            return command
+        }
+        // Whatever is wrong or asked for is told in the words of the whole program.
+        return try parseAsRoot(arguments)
     }
 
     private static func report(_ error: any Error, _ arguments: [String]) -> Int32 {

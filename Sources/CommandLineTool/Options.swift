@@ -37,15 +37,7 @@ struct DaemonOptions: ParsableArguments {
     var socketPath: String { socket ?? root.path + "/kiln.sock" }
 
     func withDaemon<Result>(_ body: (DaemonClient) async throws -> Result) async throws -> Result {
-        let client = DaemonClient(socket: socketPath)
-        do {
-            let result = try await body(client)
-            try await client.close()
-            return result
-        } catch {
-            try? await client.close()
-            throw error
-        }
+        try await body(DaemonClient(socket: socketPath))
     }
 }
 

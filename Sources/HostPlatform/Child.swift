@@ -44,9 +44,7 @@ struct Child: Sendable {
         let variables = command.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         let arguments = CStrings([command.program] + command.arguments)
         let environment = CStrings(variables)
-        let unmounted = CStrings(mounts?.unmounted ?? [])
-        let covered = CStrings(mounts?.covered ?? [])
-        defer { withExtendedLifetime((arguments, environment, unmounted, covered)) {} }
+        defer { withExtendedLifetime((arguments, environment, mounts)) {} }
         var pid: pid_t = 0
         var descriptor: Int32 = -1
         let code = inherited.withUnsafeBufferPointer { inherited in
@@ -61,8 +59,7 @@ struct Child: Sendable {
                 request.inherited = inherited.baseAddress
                 request.inherited_count = inherited.count
                 request.new_session = newSession ? 1 : 0
-                request.unmounts = mounts == nil ? nil : unmounted.constants
-                request.covers = mounts == nil ? nil : covered.constants
+                request.mount_namespace = mounts?.namespace.number ?? -1
                 return kiln_spawn(&request, &pid, &descriptor)
             }
         }
@@ -81,12 +78,21 @@ struct Child: Sendable {
     }
 }
 
-/// A mount namespace of a process's own, in which some things are not to be seen.
-package struct PrivateMounts: Sendable {
-    /// Hidden under an empty tmpfs that only the process sees: what it writes there goes with it.
-    var covered: [String]
-    /// Let go of, so that the process does not hold them for as long as it lives.
-    var unmounted: [String] = []
+/// A mount namespace in which some things are not to be seen. Made once and held: a namespace for each process would
+/// cost every one of them the copy of all mounts, and the kernel a grace period at its end.
+package final class PrivateMounts: Sendable {
+    let namespace: Descriptor
+
+    /// `covered` are hidden under an empty tmpfs, and what is written there goes with the namespace. `unmounted` are let go of, so that
+    /// no process in there holds them for as long as it lives.
+    init(covered: [String], unmounted: [String] = []) throws {
+        let (covers, unmounts) = (CStrings(covered), CStrings(unmounted))
+        defer { withExtendedLifetime((covers, unmounts)) {} }
+        var number: Int32 = -1
+        let code = kiln_mount_namespace(covers.constants, unmounts.constants, &number)
+        guard code == 0 else { throw SystemFailure.failure(code, "cannot make a mount namespace") }
+        namespace = Descriptor(number)
+    }
 }
 
 /// A NULL-terminated list of C strings.

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 internal import Model
 
@@ -7,9 +8,28 @@ struct ContainerRuntime: Sendable {
     let path: String
     let root: HostRoot
     let groups: ControlGroups
+    /// What is executed: `path`, or a copy of it.
+    let executable: String
+    /// crun wants no container to be able to write to it: unless it is sealed in memory already, it mounts itself
+    /// read-only and executes itself once more, at every call.
+    private let copy: Descriptor?
     /// crun refuses hosts that mount both cgroup versions; in a mount namespace where version 2 is covered it
     /// works, and its limits hold.
     let hidesUnified: Bool
+    /// What a caller of the runtime must not see; nil: it may see everything.
+    let mounts: PrivateMounts?
+
+    private init(_ program: String, at path: String, root: HostRoot, groups: ControlGroups) throws {
+        self.program = program
+        self.path = path
+        self.root = root
+        self.groups = groups
+        hidesUnified = program == "crun" && groups.isHybrid
+        mounts = hidesUnified ? try PrivateMounts(covered: groups.unified, unmounted: root.imageMounts) : nil
+        let number = program == "crun" ? kiln_sealed_copy(path) : -1
+        copy = number >= 0 ? Descriptor(number) : nil
+        executable = number >= 0 ? "/proc/\(getpid())/fd/\(number)" : path
+    }
 
     /// The quicker one first.
     static let all = ["crun", "runc"]
@@ -20,9 +40,7 @@ struct ContainerRuntime: Sendable {
         var reasons: [String] = []
         for program in programs {
             guard let path = Tool.find(program) else { continue }
-            let runtime = ContainerRuntime(
-                program: program, path: path, root: root, groups: groups,
-                hidesUnified: program == "crun" && groups.isHybrid)
+            let runtime = try ContainerRuntime(program, at: path, root: root, groups: groups)
             if let reason = await runtime.probe() {
                 reasons.append("\(program): \(reason)")
             } else {
@@ -40,8 +58,12 @@ struct ContainerRuntime: Sendable {
 
     // MARK: Calls
 
-    /// What a caller of the runtime must not see; nil: it may see everything.
-    var mounts: PrivateMounts? { hidesUnified ? PrivateMounts(covered: groups.unified) : nil }
+    /// Like `mounts`, for the monitors of one image's instances: each holds what it sees for as long as it lives.
+    func mounts(for image: Digest) throws -> PrivateMounts? {
+        guard hidesUnified else { return nil }
+        let others = root.imageMounts.filter { $0 != root.imageMount(image) }
+        return try PrivateMounts(covered: groups.unified, unmounted: others)
+    }
 
     var globalArguments: [String] {
         // The plain cgroup manager works with and without systemd.
@@ -49,17 +71,29 @@ struct ContainerRuntime: Sendable {
             ? ["--root", root.runtimeState, "--cgroup-manager", "cgroupfs"] : ["--root", root.runtimeState]
     }
 
-    func command(_ arguments: [String]) -> Command { Command(path, globalArguments + arguments) }
+    func command(_ arguments: [String]) -> Command { Command(executable, globalArguments + arguments) }
 
     func group(of id: String) -> String { "\(root.cgroup)/\(id)" }
 
     /// Lets the program of a created container begin.
     func startNow(_ id: InstanceID) throws {
+        if program == "crun", openGate(of: id) { return }
         let result = try ProcessRunner().runNow(
             command(["start", id.text]), mounts: mounts, limit: Limit.start)
         guard result.status == 0 else {
             throw Failure(.launchFailed, ContainerRuntime.reason(in: result.errors))
         }
+    }
+
+    /// What `crun start` does, without another process: a created container waits for a byte in its `exec.fifo`, and
+    /// counts as running once that is gone. False where there is no such gate.
+    private func openGate(of id: InstanceID) -> Bool {
+        let path = "\(root.runtimeState)/\(id)/exec.fifo"
+        // Never waits for a reader: one that does not read yet is not ours to wait for.
+        let gate = Descriptor(open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC))
+        guard gate.number >= 0, unlink(path) == 0 else { return false }
+        var byte: UInt8 = 0
+        return write(gate.number, &byte, 1) == 1
     }
 
     /// The last line that a runtime wrote, without its decoration.

@@ -175,8 +175,10 @@ package final class HostPlatform: Platform {
         defer { state.withLock { _ = $0.launching.remove(order.id) } }
         let running: RunningRecord
         do {
+            let mounts = try await fileSystem.mounts(for: record.image, of: runtime)
+            Blocking.begin { [runtime] in runtime.groups.prepareForMoves() }
             running = try await Blocking.run { [self] in
-                try make(order, record, config: config, imageRoot: mounted, folder: folder)
+                try make(order, record, config: config, imageRoot: mounted, folder: folder, mounts: mounts)
             }
         } catch {
             throw explained(error, order.id)
@@ -188,10 +190,12 @@ package final class HostPlatform: Platform {
     /// The stages of a launch, on a thread that may block.
     private func make(
         _ order: LaunchOrder, _ record: InstanceRecord, config: ImageConfig, imageRoot: String,
-        folder: InstanceFolder
+        folder: InstanceFolder, mounts: PrivateMounts?
     ) throws -> RunningRecord {
         try afterStage(.recorded)
         try Files.makeFolder(folder.exitFolder)
+        try Files.makeFolder(folder.bundle)
+        let monitor = try Monitor(runtime: runtime, id: order.id, folder: folder).start(mounts)
         let namespace = try network.connect(record.number)
         state.withLock { $0.namespaces[order.id] = namespace }
         try afterStage(.connected)
@@ -203,22 +207,15 @@ package final class HostPlatform: Platform {
             limitsSwap: runtime.groups.limitsSwap)
         try bundle.write()
         try afterStage(.bundled)
-        let monitor = Monitor(runtime: runtime, id: order.id, folder: folder)
-        let pid = try withExtendedLifetime(namespace) {
-            try monitor.create(hiding: fileSystem.otherMounts(than: record.image))
-        }
+        let created = try withExtendedLifetime(namespace) { try monitor.create() }
         try afterStage(.created)
-        guard let process = LiveProcess(pid) else {
+        guard let process = LiveProcess(created.process) else {
             throw Failure(.launchFailed, "the container ended before it began")
         }
         try runtime.startNow(order.id)
         try afterStage(.started)
         let running = RunningRecord(
-            process: process,
-            monitor: Files.text(folder.monitorFile, limit: 64).flatMap { Int32($0.filter(\.isNumber)) }
-                .flatMap {
-                    LiveProcess($0)
-                }, boot: Boot.id)
+            process: process, monitor: LiveProcess(created.monitor), boot: Boot.id)
         try running.write(to: folder)
         return running
     }
@@ -243,7 +240,7 @@ package final class HostPlatform: Platform {
     private func recover() async throws {
         await fileSystem.recover()
         try Files.makeFolder(root.runtimeState, mode: 0o700)
-        try Files.makeFolder(root.attachFolder, mode: 0o700)
+        for folder in [root.attachFolder, root.bundles] { try Files.makeFolder(folder, mode: 0o700) }
         var numbers: Set<Int> = []
         for name in Files.names(in: root.instances) {
             guard let id = try? InstanceID(name), let (known, _) = known(id) else {
@@ -270,7 +267,7 @@ package final class HostPlatform: Platform {
             try network.tearDown()
             _ = runtime.groups.clear(root.cgroup)
             try Files.removeTree(root.runtimeState)
-            try Files.removeTree(root.attachFolder)
+            for folder in [root.attachFolder, root.bundles] { try Files.removeTree(folder) }
             // The router's sockets are in there as well, for as long as it has a service.
             if !Files.exists(root.proxySocket) { try Files.removeTree(root.runFolder) }
         }

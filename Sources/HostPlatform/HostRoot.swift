@@ -25,11 +25,17 @@ package struct HostRoot: Sendable {
 
     // MARK: Inside the folder
 
-    package func instance(_ id: InstanceID) -> InstanceFolder { InstanceFolder(path: "\(instances)/\(id)") }
+    package func instance(_ id: InstanceID) -> InstanceFolder {
+        InstanceFolder(path: "\(instances)/\(id)", bundle: "\(bundles)/\(id)")
+    }
     var instances: String { path + "/instances" }
     var images: String { path + "/images" }
     func imageFile(_ image: Digest) -> String { "\(images)/\(image.hex).erofs" }
     package func imageMount(_ image: Digest) -> String { "\(images)/\(image.hex)" }
+    /// Where the images that have a file are mounted.
+    var imageMounts: [String] {
+        Files.names(in: images).filter { !$0.hasSuffix(".erofs") }.map { "\(images)/\($0)" }
+    }
     var logs: String { path + "/logs" }
     package func log(_ id: InstanceID) -> String { "\(logs)/\(id).log" }
     var proxy: String { path + "/proxy" }
@@ -45,6 +51,9 @@ package struct HostRoot: Sendable {
     /// Sockets and the runtime's state: short paths, because a Unix socket's name has at most 107 bytes.
     package var runFolder: String { "/run/kiln-\(tag)" }
     var runtimeState: String { runFolder + "/state" }
+    /// What runtimes and monitors read and write while an instance lives. In memory: a disk's file system takes its time
+    /// over many small files that come and go.
+    package var bundles: String { runFolder + "/bundles" }
     var attachFolder: String { runFolder + "/attach" }
     package var proxySocket: String { runFolder + "/haproxy.sock" }
     var proxyMasterSocket: String { runFolder + "/master.sock" }
@@ -81,14 +90,13 @@ package struct HostRoot: Sendable {
 /// The folder that owns everything of one instance: written first, removed last.
 package struct InstanceFolder: Sendable {
     package let path: String
+    package let bundle: String
 
     /// The order, its address and when it came: what a half-made instance is known by.
     package var launchFile: String { path + "/launch.json" }
     /// The processes, written once the launch has succeeded.
     var runningFile: String { path + "/running.json" }
-    package var bundle: String { path + "/bundle" }
-    var processFile: String { path + "/pid" }
-    var monitorFile: String { path + "/monitor.pid" }
+    var processFile: String { bundle + "/pid" }
     var exitFolder: String { path + "/exit" }
 }
 
@@ -97,6 +105,8 @@ enum Limit {
     static let tagAttempts = 8
     /// How long the monitor may take to tell the process number.
     static let create = Span.seconds(30)
+    /// crun leaves one page of 4 KiB for each in what covers the hierarchies of version 2, which holds 1 MiB.
+    static let launchesInNamespace = 100
     static let start = Span.seconds(30)
     /// How long a monitor may take to write the exit status of a process that ended.
     static let monitorFarewell = Span.seconds(2)

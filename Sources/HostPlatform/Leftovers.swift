@@ -30,6 +30,7 @@ struct Leftovers {
             usleep(Leftovers.pause)
         }
         try Files.removeTree("\(runtime.root.runtimeState)/\(id)")
+        try Files.removeTree(folder.bundle)
         let attach = "\(runtime.root.attachFolder)/\(id)"
         if unlink(attach) != 0 { try Files.removeTree(attach) }
     }

@@ -15,17 +15,51 @@ struct Monitor {
         var message: String?
     }
 
-    /// Starts the monitor, which creates the container, and returns the number of its process. The monitor puts
-    /// itself into the background; `hiding` are mounts that it must not hold on to.
-    func create(hiding: [String]) throws -> Int32 {
+    /// A monitor that has started and waits with the container until it is told to go on. One that is never told ends
+    /// with this value.
+    final class Waiting {
+        private let child: Child
+        private let gate: Pipe
+        private let answers: Pipe
+        private var isTold = false
+
+        fileprivate init(_ child: Child, gate: Pipe, answers: Pipe) {
+            self.child = child
+            self.gate = gate
+            self.answers = answers
+        }
+
+        deinit { if !isTold { end() } }
+
+        /// Lets it create the container, and returns the numbers of its process and of the monitor.
+        func create() throws -> (process: Int32, monitor: Int32) {
+            isTold = true
+            var byte: UInt8 = 0
+            _ = write(gate.writing.number, &byte, 1)
+            let line = Monitor.line(from: answers.reading, limit: Limit.create)
+            do { return (try Monitor.process(in: line), child.pid) } catch {
+                // It has said why, and writes the end of the log.
+                child.wait(limit: Limit.monitorFarewell)
+                throw error
+            }
+        }
+
+        private func end() {
+            child.signal(SIGKILL)
+            _ = child.wait()
+        }
+    }
+
+    /// Starts the monitor. It needs the instance's folder only, and comes up while the rest is being made.
+    func start(_ mounts: PrivateMounts?) throws -> Waiting {
         guard Tool.find("conmon") != nil else {
             throw Failure(.toolMissing, "conmon is not installed", suggestion: "apt-get install conmon")
         }
-        let pipe = try Pipe()
+        let (gate, answers) = (try Pipe(), try Pipe())
         let null = Descriptor(open("/dev/null", O_RDWR | O_CLOEXEC))
         var arguments = [
-            "--cid", id.text, "--cuuid", id.text, "--runtime", runtime.path, "--bundle", folder.bundle,
-            "--container-pidfile", folder.processFile, "--conmon-pidfile", folder.monitorFile,
+            "--sync", "--cid", id.text, "--cuuid", id.text, "--runtime", runtime.executable,
+            "--bundle", folder.bundle, "--container-pidfile", folder.processFile,
             "--exit-dir", folder.exitFolder, "--log-path", "k8s-file:" + runtime.root.log(id),
             "--log-size-max", String(Limit.log), "--socket-dir-path", runtime.root.attachFolder,
             "--log-level", "error",
@@ -33,16 +67,16 @@ struct Monitor {
         arguments += runtime.globalArguments.map { "--runtime-arg=" + $0 }
         var command = Command("conmon", arguments)
         command.environment["_OCI_SYNCPIPE"] = "3"
+        command.environment["_OCI_STARTPIPE"] = "4"
         let child = try Child.start(
             command, input: null.number, output: null.number, errors: null.number,
-            inherited: [pipe.writing.number], newSession: true,
-            mounts: runtime.mounts.map { PrivateMounts(covered: $0.covered, unmounted: hiding) })
-        pipe.closeWriting()
-        let line = Monitor.line(from: pipe.reading, limit: Limit.create)
-        child.wait(limit: Limit.monitorFarewell)
-        guard let line else {
-            throw Failure(.launchFailed, "the monitor ended without a word")
-        }
+            inherited: [answers.writing.number, gate.reading.number], newSession: true, mounts: mounts)
+        answers.closeWriting()
+        return Waiting(child, gate: gate, answers: answers)
+    }
+
+    fileprivate static func process(in line: [UInt8]?) throws -> Int32 {
+        guard let line else { throw Failure(.launchFailed, "the monitor ended without a word") }
         guard let word = try? JSONDecoder().decode(Word.self, from: Data(line)) else {
             throw Failure(
                 .launchFailed, "the monitor said \(String(decoding: line.prefix(200), as: UTF8.self))")
@@ -52,7 +86,7 @@ struct Monitor {
     }
 
     /// One line from a pipe, or nil where it closes or stays silent.
-    private static func line(from file: Descriptor, limit: Span) -> [UInt8]? {
+    fileprivate static func line(from file: Descriptor, limit: Span) -> [UInt8]? {
         let deadline = Monotonic.now + limit.milliseconds
         var bytes: [UInt8] = []
         while bytes.count < 65_536 {

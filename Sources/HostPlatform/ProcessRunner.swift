@@ -133,6 +133,9 @@ enum Monotonic {
 enum Blocking {
     private static let queue = DispatchQueue(label: "kiln.blocking", attributes: .concurrent)
 
+    /// For what nobody waits for.
+    static func begin(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
+
     static func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result
     {
         try await withCheckedThrowingContinuation { continuation in

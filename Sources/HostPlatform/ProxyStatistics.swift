@@ -38,8 +38,9 @@ struct ProxyStatistics {
 
     /// Takes the answers to `question`, or to a part of it. An empty line ends each of them.
     init(_ text: String) {
-        for part in text.split(separator: "\n\n") {
-            let rows = part.split(separator: "\n")
+        let lines = text[...].fields(UInt8(ascii: "\n"))
+        for part in lines.split(whereSeparator: \.isEmpty) {
+            let rows = Array(part)
             guard let first = rows.first else { continue }
             if first.hasPrefix("# pxname,") {
                 readStatistics(rows)
@@ -57,7 +58,7 @@ struct ProxyStatistics {
         var columns: [Substring: Int] = [:]
         for (index, name) in head.dropFirst(2).split(separator: ",").enumerated() { columns[name] = index }
         for row in rows {
-            let fields = row.split(separator: ",", omittingEmptySubsequences: false)
+            let fields = row.fields(UInt8(ascii: ","))
             func text(_ name: Substring) -> Substring {
                 columns[name].flatMap { $0 < fields.count ? fields[$0] : nil } ?? ""
             }
@@ -91,7 +92,7 @@ struct ProxyStatistics {
 
     private mutating func readServers(_ rows: [Substring]) {
         for row in rows {
-            let fields = row.split(separator: " ")
+            let fields = row.fields(UInt8(ascii: " "))
             // be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight …
             guard fields.count > 7, let (_, key) = ProxyName.key(fields[1]),
                 let id = try? InstanceID(String(fields[3]))
@@ -100,6 +101,14 @@ struct ProxyStatistics {
             // SRV_ADMF_FDRAIN
             services[key]?.servers[id]?.isDraining = (Int(fields[6]) ?? 0) & 8 != 0
         }
+    }
+}
+
+extension Substring {
+    /// What stands between the separators, nothing included. By bytes, because there are many and all are ASCII: to
+    /// look for the bounds of characters takes several times as long.
+    fileprivate func fields(_ separator: UInt8) -> [Substring] {
+        utf8.split(separator: separator, omittingEmptySubsequences: false).map { Substring($0) }
     }
 }
 

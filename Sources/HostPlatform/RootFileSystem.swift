@@ -10,13 +10,16 @@ actor RootFileSystem {
     private let root: HostRoot
     private let reader: any ImageReader
     private let runner = ProcessRunner()
+    private let staging: Staging
     private var underWay: [Digest: Task<Void, any Error>] = [:]
     private var configs: [Digest: ImageConfig] = [:]
+    private var mounts: [Digest: (mounts: PrivateMounts, launches: Int)] = [:]
     private var made = 0
 
     init(_ root: HostRoot, reader: any ImageReader) {
         self.root = root
         self.reader = reader
+        staging = Staging(root)
     }
 
     /// Makes and mounts an image's file system where that has not been done. Concurrent callers share the work.
@@ -44,11 +47,16 @@ actor RootFileSystem {
 
     private func build(_ image: Digest) async throws {
         made += 1
-        let work = "\(root.temporary)/\(image.short)-\(getpid())-\(made)"
-        let tree = work + "/tree"
+        let name = "\(image.short)-\(getpid())-\(made)"
+        let work = "\(root.temporary)/\(name)"
+        let inMemory = staging.makeFolder(name, for: try reader.image(image).size)
+        let tree = inMemory ?? work + "/tree"
         let file = work + "/image.erofs"
+        let folders = [work] + (inMemory.map { [$0] } ?? [])
         do {
-            try Files.makeFolder(tree)
+            for folder in [work, tree] { try Files.makeFolder(folder) }
+            // It is the root of the image: others than we may look into it.
+            chmod(tree, 0o755)
             try await reader.unpack(image, into: tree)
             // Raw blocks: reading costs nothing, and the store keeps the compressed form. File times stay, because
             // servers derive validators from them.
@@ -61,11 +69,11 @@ actor RootFileSystem {
             }
             Files.syncFolder(of: root.imageFile(image))
         } catch {
-            try? await Blocking.run { try Files.removeTree(work) }
+            try? await Blocking.run { for folder in folders { try Files.removeTree(folder) } }
             throw error
         }
         // Nobody waits for the tree to go; the next start sweeps what a crash leaves of it.
-        Task { try? await Blocking.run { try Files.removeTree(work) } }
+        Task { try? await Blocking.run { for folder in folders { try Files.removeTree(folder) } } }
     }
 
     private static func failure(_ result: ProcessRunner.Result, for image: Digest) -> Failure {
@@ -82,6 +90,7 @@ actor RootFileSystem {
         let folder = root.imageMount(image)
         let file = root.imageFile(image)
         if Files.isMountPoint(folder) { return }
+        mounts[image] = nil
         try Files.makeFolder(folder)
         let flags = UInt(MS_RDONLY) | UInt(MS_NODEV) | UInt(MS_NOSUID)
         if mount(file, folder, "erofs", flags, nil) == 0 { return }
@@ -94,6 +103,7 @@ actor RootFileSystem {
 
     /// Mounts again what a reboot of the host unmounted, and sweeps what a crash left.
     func recover() async {
+        staging.sweep()
         let temporary = root.temporary
         for name in Files.names(in: temporary) {
             try? await Blocking.run { try Files.removeTree("\(temporary)/\(name)") }
@@ -108,11 +118,15 @@ actor RootFileSystem {
         }
     }
 
-    /// The mount points of all images but one.
-    nonisolated func otherMounts(than image: Digest) -> [String] {
-        Files.names(in: root.images).filter { !$0.hasSuffix(".erofs") && $0 != image.hex }.map {
-            "\(root.images)/\($0)"
+    /// What the monitors of an image's instances live in, made while the image is mounted; nil: where we live.
+    func mounts(for image: Digest, of runtime: ContainerRuntime) throws -> PrivateMounts? {
+        if let known = mounts[image], known.launches < Limit.launchesInNamespace {
+            mounts[image]?.launches += 1
+            return known.mounts
         }
+        guard let fresh = try runtime.mounts(for: image) else { return nil }
+        mounts[image] = (fresh, 1)
+        return fresh
     }
 
     /// Unmounts and deletes every image that is not in `images`.
@@ -127,6 +141,7 @@ actor RootFileSystem {
 
     private func unmount(_ image: Digest) throws {
         let folder = root.imageMount(image)
+        mounts[image] = nil
         // Bounded: one mount is the rule, and a second can only come from a race with another daemon.
         for _ in 1...4 where Files.isMountPoint(folder) {
             guard umount2(folder, 0) == 0 else {

@@ -50,7 +50,7 @@ import Testing
         // What the dead one would have begun next, without waiting for it.
         let monitor = Monitor(
             runtime: dying.platform.runtime, id: order.id, folder: dying.root.instance(order.id))
-        let begun = Task.detached { try? monitor.create(hiding: []) }
+        let begun = Task.detached { try? monitor.start(nil).create() }
         try await Task.sleep(for: .milliseconds(5))
         let next = try await TestHost(folder)
         try await next.platform.remove(order.id, grace: .zero)

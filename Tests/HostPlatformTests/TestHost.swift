@@ -138,7 +138,7 @@ final class TestHost: Sendable {
         let unified = ControlGroups.detect().unified
         let hidden = try ProcessRunner().runNow(
             Command("find", unified.map { "\($0)/\(root.cgroup)" }),
-            mounts: PrivateMounts(covered: [], unmounted: unified), limit: .seconds(10))
+            mounts: try PrivateMounts(covered: [], unmounted: unified), limit: .seconds(10))
         found += hidden.output.split(separator: "\n").map { "hidden \($0)" }
         return found
     }

@@ -19,15 +19,21 @@ struct kiln_spawn_request {
     size_t inherited_count;
     /// Non-zero: a session of its own, so that no terminal's signal reaches it.
     int new_session;
-    /// Not NULL: a private mount namespace (a slave of ours), in which these paths, up to a NULL, are unmounted …
-    const char *const *unmounts;
-    /// … and these are covered by an empty tmpfs each. Not NULL where `unmounts` is not.
-    const char *const *covers;
+    /// The mount namespace that it lives in, or -1: ours.
+    int mount_namespace;
 };
 
 /// Starts a program and returns at once; its errors up to and including exec are the result: 0 or an errno.
 /// `pidfd` is close-on-exec and belongs to the caller, as does the duty to wait for the child.
 int kiln_spawn(const struct kiln_spawn_request *request, pid_t *pid, int *pidfd);
+
+/// Makes a mount namespace that lives as long as its descriptor or a process in it: a slave of ours, in which the
+/// paths in `covers`, up to a NULL, are hidden under an empty tmpfs of 1 MiB, and those in `unmounts` are unmounted.
+/// 0 or an errno. The calling thread stays where it is.
+int kiln_mount_namespace(const char *const *covers, const char *const *unmounts, int *namespace_fd);
+
+/// A copy of a program in memory that nobody can ever write to, as an open file; or minus an errno.
+int kiln_sealed_copy(const char *path);
 
 /// Both ends of a pipe, close-on-exec from the first moment. 0 or an errno.
 int kiln_pipe(int *ends);
@@ -51,6 +57,9 @@ int kiln_network_namespace(int *namespace_fd, int *netlink_fd);
 
 /// A route socket in this process's own namespace, or minus an errno.
 int kiln_netlink_socket(void);
+
+/// Bytes that are free in a folder of a tmpfs, or -1 where it is none.
+int64_t kiln_free_in_memory(const char *path);
 
 /// Removes a folder and all below it without leaving its file system. 0 or the first errno; a missing folder is fine.
 int kiln_remove_tree(const char *path);

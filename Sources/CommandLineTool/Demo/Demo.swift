@@ -75,14 +75,8 @@ struct DemoRun {
         (_, report.bakeUnchangedSeconds) = try await bake(second)
 
         let client = DaemonClient(socket: daemon.socket)
-        do {
-            try await deployAndMeasure(
-                first.spec.release(of: v1), second.spec.release(of: v2), port, client, &report)
-        } catch {
-            try? await client.close()
-            throw error
-        }
-        try await client.close()
+        try await deployAndMeasure(
+            first.spec.release(of: v1), second.spec.release(of: v2), port, client, &report)
         return report
     }
 

@@ -18,7 +18,6 @@ struct DemoDaemon {
             if !daemon.process.isRunning { break }
             let client = DaemonClient(socket: daemon.socket)
             let answer = try? await client.get(WirePath.status, as: StatusAnswer.self)
-            try await client.close()
             if answer != nil { return daemon }
             try await Task.sleep(for: pause)
         }
