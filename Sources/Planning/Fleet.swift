@@ -155,14 +155,18 @@ extension Draft {
     private mutating func keepRunning(_ release: ReleaseNumber, _ places: [Int], count: Int) {
         let sick = places.filter { views[$0].condition == .sick }
         let usable = sick.isEmpty ? places : places.filter { views[$0].condition != .sick }
-        if usable.count < count { launch(count - usable.count, of: release) }
+        if usable.count < count {
+            let before = launches.count
+            launch(count - usable.count, of: release)
+            // Counted when they are launched: where sick ones recover before that, nothing is ever replaced.
+            if !sick.isEmpty, launches.count > before { newlyReplaced.insert(release) }
+        }
         // Sick ones stay until others can do their work: they may recover, or still serve a little. Of a release
         // whose replacements fall sick too, only as many are kept as it should have.
         if !sick.isEmpty {
             let fitCount = usable.count { views[$0].condition == .fit }
             for place in sick.prefix(fitCount >= count ? sick.count : max(0, sick.count - count)) {
                 startDraining(place, reason: .replaced)
-                newlyReplaced.insert(release)
             }
         }
         guard usable.count > count else { return }

@@ -44,7 +44,7 @@ struct Draft {
     private var newlyProven: [InstanceID] = []
     /// Releases of which an instance was found dead just now.
     var newlyFailed: Set<ReleaseNumber> = []
-    /// Releases of which a sick instance was let go just now.
+    /// Releases of which instances were launched in the place of sick ones just now.
     var newlyReplaced: Set<ReleaseNumber> = []
     /// Why the router refuses what is asked of it now.
     var refusal: String?

@@ -7,67 +7,17 @@ import Testing
 
 /// One image of three packages made here, baked in many circumstances.
 @Suite struct ImageBakerTests {
-    private struct Bench: Sendable {
-        let folder: TemporaryFolder
-        let store: FolderStore
-        let uri: String
-
-        init(_ packages: [PackageMaker] = PackageMaker.small) throws {
-            folder = try TemporaryFolder()
-            store = try FolderStore(folder.path + "/store")
-            uri = try PackageMaker.serve(packages, in: folder)
-            try folder.write("spec/site/index.html", "<h1>one</h1>")
-            try folder.write("spec/site/style.css", "h1 {}")
-            try folder.write("spec/key", "secret")
-            // A recipe with its own sources still needs a keyring to be named.
-            try folder.write("host/usr/share/keyrings/debian-archive-keyring.gpg", "")
-        }
-
-        func recipe(
-            user: String? = "server", command: [String] = ["server"], files: [FileRule]? = nil
-        ) throws -> Recipe {
-            Recipe(
-                distribution: try .init(parsing: "debian/bookworm"),
-                sources: [ArchiveSource(uri: uri, suites: ["bookworm"], components: ["main"])],
-                files: files ?? [
-                    FileRule(from: "site/", to: "/srv/www"),
-                    FileRule(from: "key", to: "/etc/key", mode: 0o640, owner: "server:adm"),
-                ], user: user, command: command, environment: ["LANG": "C.UTF-8"])
-        }
-
-        func bake(
-            _ recipe: Recipe? = nil, packages: [PackageMaker] = PackageMaker.small
-        ) async throws -> BakeResult {
-            let baker = ImageBaker(
-                store: store, host: HostApt(root: folder.path + "/host"), clock: { Instant(milliseconds: 1) })
-            return try await baker.bake(
-                try recipe ?? self.recipe(), specFolder: folder.path + "/spec",
-                lock: try PackageMaker.lock(packages), service: try ServiceName("test"))
-        }
-
-        /// Every entry of an image, a later layer hiding an earlier one.
-        func entries(_ image: Image) throws -> [String: TarEntry] {
-            var entries: [String: TarEntry] = [:]
-            for layer in image.layers {
-                let blob = try MappedBytes(file: try #require(store.path(of: layer.digest)))
-                let tar = try Decompressor.decompress(blob.bytes, limit: 1 << 24, spoolFolder: folder.path)
-                var reader = TarReader(tar.bytes)
-                while let (entry, _) = try reader.next() { entries[entry.path] = entry }
-            }
-            return entries
-        }
-    }
 
     /// User mask, time zone and locale belong to a whole process: Tests/Integration varies them.
     @Test func `the same inputs give the same bytes, whatever the folder and the store`() async throws {
-        let first = try await Bench().bake()
-        let second = try await Bench().bake()
+        let first = try await BakeBench().bake()
+        let second = try await BakeBench().bake()
         #expect(first.image == second.image)
         #expect(!second.wasCached)
     }
 
     @Test func `users, modes and times are those of the packages and scripts`() async throws {
-        let bench = try Bench()
+        let bench = try BakeBench()
         let result = try await bench.bake()
         #expect(result.warnings.isEmpty)
         #expect(result.image.config.user == "100:100")
@@ -92,7 +42,7 @@ import Testing
 
     @Test func `an unchanged bake answers from the store, one changed file makes one new layer`() async throws
     {
-        let bench = try Bench()
+        let bench = try BakeBench()
         let first = try await bench.bake()
         let again = try await bench.bake()
         #expect(again.wasCached)
@@ -110,7 +60,7 @@ import Testing
     }
 
     @Test func `what vanished from the store is made again, to the same digest`() async throws {
-        let bench = try Bench()
+        let bench = try BakeBench()
         let first = try await bench.bake()
         for layer in first.image.layers.prefix(2) { unlink(try #require(bench.store.path(of: layer.digest))) }
         let second = try await bench.bake()
@@ -119,7 +69,7 @@ import Testing
     }
 
     @Test func `a damaged memory of the store is made again`() async throws {
-        let bench = try Bench()
+        let bench = try BakeBench()
         let first = try await bench.bake()
         for name in HostFiles.names(in: bench.folder.path + "/store/cache") {
             try HostFiles.put(bench.folder.path + "/store/cache/" + name, [1, 2, 3])
@@ -128,7 +78,7 @@ import Testing
     }
 
     @Test func `an unknown user, a missing program and a missing folder are found together`() async throws {
-        let bench = try Bench()
+        let bench = try BakeBench()
         let found = await failures {
             _ = try await bench.bake(try bench.recipe(user: "sever", command: ["srver"]))
         }
@@ -139,7 +89,7 @@ import Testing
 
     @Test(arguments: ["server", "/usr/bin/server", "/bin/server", "/srv/run", "/sbin/linked"])
     func `a program is found by the path and through the links of the image`(program: String) async throws {
-        let bench = try Bench()
+        let bench = try BakeBench()
         try bench.folder.write("spec/tools/run", "#!/bin/server\n", mode: 0o755)
         try bench.folder.link("spec/tools/linked", to: "run")
         let files = [FileRule(from: "tools/", to: "/srv"), FileRule(from: "tools", to: "/usr/sbin")]
@@ -148,13 +98,13 @@ import Testing
 
     @Test(arguments: ["/etc/server.conf", "/usr/bin", "absent", "./server", "/srv/www/index.html"])
     func `what is no program is no command`(program: String) async throws {
-        let bench = try Bench()
+        let bench = try BakeBench()
         let found = await failures { _ = try await bench.bake(try bench.recipe(command: [program])) }
         #expect(found.map(\.place) == ["image.command"])
     }
 
     @Test func `two bakes at once on one store give the same image`() async throws {
-        let bench = try Bench()
+        let bench = try BakeBench()
         let digests = try await withThrowingTaskGroup(of: Digest.self) { group in
             for _ in 0..<4 { group.addTask { try await bench.bake().image.digest } }
             return try await group.reduce(into: Set<Digest>()) { $0.insert($1) }
@@ -166,7 +116,7 @@ import Testing
     @Test func `a package whose script matters and is not understood is named, once`() async throws {
         var packages = PackageMaker.small
         packages[2].scripts["postinst"]? += "\nfrobnicate --all\nfrobnicate --more\n"
-        let bench = try Bench(packages)
+        let bench = try BakeBench(packages)
         let result = try await bench.bake(nil, packages: packages)
         #expect(result.warnings.count == 1)
         #expect(result.warnings.first?.hasPrefix("server: ") == true)
@@ -181,25 +131,25 @@ import Testing
         packages.append(other)
         let clashing = packages
         let found = await failures {
-            let bench = try Bench(clashing)
+            let bench = try BakeBench(clashing)
             _ = try await bench.bake(nil, packages: clashing)
         }
         #expect(found.map(\.code) == [.conflict])
         #expect(found.first?.message.contains("other and server both hold /etc/server.conf") == true)
         // `other` comes first in the layers, and still its file counts.
         packages[3].fields = ["Replaces: server"]
-        let bench = try Bench(packages)
+        let bench = try BakeBench(packages)
         let result = try await bench.bake(nil, packages: packages)
         #expect(try content("etc/server.conf", bench, result.image) == "port 81\n")
         packages[3].fields = []
         packages[2].fields = ["Replaces: other (<< 2)"]
-        let third = try Bench(packages)
+        let third = try BakeBench(packages)
         #expect(
             try content("etc/server.conf", third, try await third.bake(nil, packages: packages).image)
                 == "port 80\n")
     }
 
-    private func content(_ path: String, _ bench: Bench, _ image: Image) throws -> String {
+    private func content(_ path: String, _ bench: BakeBench, _ image: Image) throws -> String {
         var tree = FileTree()
         for layer in image.layers {
             let blob = try MappedBytes(file: try #require(bench.store.path(of: layer.digest)))
@@ -216,17 +166,17 @@ import Testing
             package.file("usr/share/extra/\(number)", String(repeating: "x", count: number))
             packages.append(package)
         }
-        let bench = try Bench(packages)
+        let bench = try BakeBench(packages)
         let first = try await bench.bake(nil, packages: packages)
         #expect(first.image.layers.count == 102)
         let entries = try bench.entries(first.image)
         for number in 0..<140 { #expect(entries["usr/share/extra/\(number)"]?.size == number) }
-        let second = try await Bench(packages).bake(try bench.recipe(), packages: packages)
+        let second = try await BakeBench(packages).bake(try bench.recipe(), packages: packages)
         #expect(first.image == second.image)
     }
 
     @Test func `an image reads back, unpacks and goes out again`() async throws {
-        let bench = try Bench()
+        let bench = try BakeBench()
         let result = try await bench.bake()
         let reader = LayeredImageReader(store: bench.store)
         #expect(try reader.image(result.image.digest) == result.image)
@@ -244,7 +194,7 @@ import Testing
     }
 
     @Test func `a lock that belongs to another recipe is not baked`() async throws {
-        let bench = try Bench()
+        let bench = try BakeBench()
         var recipe = try bench.recipe()
         recipe.packages = [try .init(parsing: "curl")]
         let found = await failures { _ = try await bench.bake(recipe) }

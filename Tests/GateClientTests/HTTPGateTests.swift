@@ -67,7 +67,7 @@ import Testing
         #expect(text.hasPrefix("unanswered: ") && text.hasSuffix("the answer is not whole"), "\(text)")
     }
 
-    @Test(.timeLimit(.minutes(1))) func `a body without end is read up to a bound`() async throws {
+    @Test(.timeLimit(.minutes(5))) func `a body without end is read up to a bound`() async throws {
         let site = try await WebSite(.endless)
         #expect(try await ask([site], body: "xx").hasPrefix("passed"))
         #expect(try await ask([site], body: "y").hasPrefix("failed"))

@@ -6,7 +6,7 @@ import Testing
 @testable import HostPlatform
 
 /// Dying at any step of a launch leaves something that the next life sees and removes.
-@Suite(.timeLimit(.minutes(2))) struct CrashTests {
+@Suite(.timeLimit(.minutes(5))) struct CrashTests {
     private struct Death: Error {}
 
     @Test(arguments: LaunchStage.allCases)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import HostPlatform
 
-@Suite(.serialized, .timeLimit(.minutes(2))) struct HAProxyRouterTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct HAProxyRouterTests {
     @Test func `traffic goes only to instances whose check passed`() async throws {
         try await TestHost.run { host in
             let port = freePort()

@@ -5,7 +5,7 @@ import Testing
 
 @testable import HostPlatform
 
-@Suite(.timeLimit(.minutes(2))) struct HostPlatformTests {
+@Suite(.timeLimit(.minutes(5))) struct HostPlatformTests {
     @Test func `an instance serves from a read-only root with no capability and no way to gain one`()
         async throws
     {

@@ -6,7 +6,7 @@ import Testing
 @testable import HostPlatform
 
 /// What makes a launch cheap must not make it different.
-@Suite(.timeLimit(.minutes(2))) struct LaunchCostTests {
+@Suite(.timeLimit(.minutes(5))) struct LaunchCostTests {
     @Test func `a monitor that is never told to go on ends, and has made nothing`() async throws {
         try await TestHost.run { host in
             let order = host.order(1)

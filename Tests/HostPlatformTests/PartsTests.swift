@@ -4,7 +4,7 @@ import Testing
 
 @testable import HostPlatform
 
-@Suite(.timeLimit(.minutes(1))) struct PartsTests {
+@Suite(.timeLimit(.minutes(5))) struct PartsTests {
     @Test func `names outside the root folder are short and its own`() throws {
         let tags = ["/var/lib/kiln", "/var/lib/kiln2", "/srv/kiln"].map(HostRoot.hashTag)
         #expect(Set(tags).count == 3)

@@ -47,6 +47,25 @@ import Testing
         #expect(scene.state.restarts.recent == 1)
     }
 
+    @Test func `instances that are sick and well in turns are replaced ever more slowly`() throws {
+        var scene = try Scene.settled(Fixtures.release(1, replicas: 8))
+        var launches = 0
+        for round in 0..<600 {
+            // Half of them are sick, each time the other half, and well again before a replacement is.
+            for (place, id) in scene.ids(of: 1).enumerated() {
+                scene.sicken(id, (place + round).isMultiple(of: 2) ? .failing : .healthy)
+            }
+            let plan = scene.plan()
+            for case .launch(let id, let release) in plan.steps {
+                launches += 1
+                scene.situation.carryOut(.launch(id, release: release))
+            }
+            for case .remove(let id, _, _) in plan.steps { scene.situation.seen.instances[id] = nil }
+            scene.pass(.seconds(1))
+        }
+        #expect(launches < 100)
+    }
+
     @Test func `launches that fail without a trace count like crashes`() throws {
         var scene = try Scene.settled(Fixtures.release(1, replicas: 1))
         scene.end(of: 1)

@@ -20,7 +20,7 @@ import Testing
         return process
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: [SIGKILL, SIGINT])
+    @Test(.timeLimit(.minutes(5)), arguments: [SIGKILL, SIGINT])
     func `a pull that is stopped leaves a good store, and the next one ends it`(signal: Int32) async throws {
         // What the large layer's answer breaks off with keeps the program waiting for another try.
         let image = TestImage(layers: [2000, 900_000])

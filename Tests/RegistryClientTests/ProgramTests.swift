@@ -9,7 +9,7 @@ import Testing
     static let path = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().appendingPathComponent("kiln").path
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func `an image is pulled by a helper's password, named, pushed and copied`()
         async throws
     {

@@ -78,9 +78,6 @@ package struct Deployment: Hashable, Sendable {
         case diesSoon = "dies-soon"
         case diesLate = "dies-late"
         case flaps
-
-        /// Whether its instances serve for as long as nothing else goes wrong.
-        var staysWell: Bool { self == .good || self == .slow }
     }
 
     package enum Answers: String, Hashable, Sendable, CaseIterable {

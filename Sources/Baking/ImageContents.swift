@@ -1,0 +1,173 @@
+import ImageFormat
+package import Model
+package import Ports
+
+/// What is inside an image: its files as a process sees them, where each comes from, and its packages.
+package struct ImageContents {
+    /// Where a layer comes from.
+    package enum Origin: Hashable, Sendable {
+        case packages([String])
+        /// What the packages' scripts would have done.
+        case effects
+        /// `files:` of the recipe.
+        case recipe
+        /// Somebody else made it.
+        case unknown
+    }
+
+    package let image: Image
+    package let packages: [InstalledPackage]
+    package let distribution: ImageDistribution?
+    /// One for each layer.
+    package let origins: [Origin]
+    let tree: FileTree
+    let files: [String: ImageFile]
+    /// The packages whose lists of files name a path.
+    private let owners: [String: [String]]
+
+    private enum Limit {
+        static let layerBytes = 64 << 30
+        /// A record of one package, and of all of them together.
+        static let recordBytes = 1 << 20
+        static let statusBytes = 64 << 20
+    }
+
+    package init(_ digest: Digest, store: any ImageStore) throws {
+        let reader = LayeredImageReader(store: store)
+        image = try reader.image(digest)
+        let spoolFolder = try store.folder("spool")
+        tree = try FileTree(
+            layers: try reader.layers(image).map { _, path in
+                let blob = try MappedBytes(file: path)
+                return try Decompressor.decompress(
+                    blob.bytes, limit: Limit.layerBytes, spoolFolder: spoolFolder)
+            })
+        files = tree.files
+        distribution = try ImageContents.distribution(tree)
+        let records = ImageContents.records(files)
+        packages = records.map(\.package).sorted()
+        owners = ImageContents.owners(files)
+        origins = ImageContents.origins(image.layers.count, records)
+    }
+
+    // MARK: Packages
+
+    private static let statusFolder = "var/lib/dpkg/status.d/"
+
+    /// Each package with the layer that records it; nil where one record is for all.
+    private static func records(
+        _ files: [String: ImageFile]
+    ) -> [(package: InstalledPackage, layer: Int?)] {
+        var found: [(package: InstalledPackage, layer: Int?)] = []
+        for (path, file) in files where file.entry.kind == .file {
+            let isOne = path.hasPrefix(statusFolder) && !path.hasSuffix(".md5sums")
+            guard isOne || path == "var/lib/dpkg/status",
+                file.content.count <= (isOne ? Limit.recordBytes : Limit.statusBytes)
+            else { continue }
+            let text = String(decoding: file.content, as: UTF8.self)
+            for paragraph in (try? ControlParagraph.parse(text, place: path)) ?? [] {
+                guard let package = paragraph.installedPackage else { continue }
+                found.append((package, isOne ? file.layer : nil))
+            }
+        }
+        return found
+    }
+
+    private static func distribution(_ tree: FileTree) throws -> ImageDistribution? {
+        guard let file = try tree.file(at: "usr/lib/os-release") ?? tree.file(at: "etc/os-release"),
+            file.content.count <= Limit.recordBytes
+        else { return nil }
+        var values: [String: String] = [:]
+        for line in String(decoding: file.content, as: UTF8.self).split(separator: "\n") {
+            let parts = line.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2 else { continue }
+            values[String(parts[0])] = parts[1].filter { $0 != "\"" && $0 != "'" }
+        }
+        return values["ID"].map { ImageDistribution(id: $0, version: values["VERSION_ID"] ?? "") }
+    }
+
+    // MARK: Where things come from
+
+    /// By the sums that each package keeps of its files.
+    private static func owners(_ files: [String: ImageFile]) -> [String: [String]] {
+        var owners: [String: [String]] = [:]
+        for (path, file) in files where path.hasPrefix(statusFolder) && path.hasSuffix(".md5sums") {
+            let name = String(path.dropFirst(statusFolder.count).dropLast(".md5sums".count))
+            for line in String(decoding: file.content, as: UTF8.self).split(separator: "\n") {
+                let parts = line.split(separator: " ", maxSplits: 1)
+                guard parts.count == 2 else { continue }
+                let listed = MergedUsr.path(ImagePath.normalized(String(parts[1].drop { $0 == " " })))
+                owners[listed, default: []].append(name)
+            }
+        }
+        return owners
+    }
+
+    /// Kiln puts packages first, then what their scripts would have done, then the recipe's own files.
+    private static func origins(
+        _ count: Int, _ records: [(package: InstalledPackage, layer: Int?)]
+    ) -> [Origin] {
+        var names = [[String]](repeating: [], count: count)
+        for (package, layer) in records { if let layer { names[layer].append(package.name) } }
+        let last = names.lastIndex { !$0.isEmpty } ?? count
+        return names.enumerated().map { place, names in
+            if !names.isEmpty { return .packages(names.sorted()) }
+            if last == count { return .unknown }
+            return place == last + 1 ? .effects : place > last ? .recipe : .unknown
+        }
+    }
+
+    /// What put a file where it is. Throws `notFound` where there is none.
+    package func why(_ path: String) throws -> (
+        origin: Origin, packages: [String], layer: Int, detail: String
+    ) {
+        guard let (entry, _) = try tree.file(at: path) else {
+            let place = ImagePath.normalized(path)
+            let near = CloseNames.question(
+                ImagePath.name(of: place), among: files.keys.map(ImagePath.name(of:)))
+            throw Failure(.notFound, "the image has no /\(place)", suggestion: near)
+        }
+        let plain = try TarEntry.normalize(path)
+        let path = files[plain] != nil ? plain : MergedUsr.path(plain)
+        guard let file = files[path] ?? files[entry.path] else {
+            throw Failure(.notFound, "the image has no /\(path)")
+        }
+        let origin = origins[file.layer]
+        var packages = owners[path] ?? []
+        if packages.isEmpty, case .packages(let names) = origin, names.count == 1 { packages = names }
+        return (origin, packages.sorted(), file.layer, file.entry.summary)
+    }
+}
+
+extension ControlParagraph {
+    /// The package that a paragraph of dpkg's status records; nil where it is not installed.
+    fileprivate var installedPackage: InstalledPackage? {
+        guard let name = self["Package"], let version = self["Version"],
+            self["Status"]?.hasSuffix(" installed") ?? true
+        else { return nil }
+        var source: InstalledPackage.Source?
+        if let text = self["Source"] {
+            let parts = text.split { " ()".contains($0) }.map(String.init)
+            if let first = parts.first {
+                source = InstalledPackage.Source(name: first, version: parts.count > 1 ? parts[1] : version)
+            }
+        }
+        return InstalledPackage(
+            name: name, version: version, architecture: self["Architecture"] ?? "all", source: source)
+    }
+}
+
+extension TarEntry {
+    /// `file, 1.2 kB, mode 0644, owner 0:0`.
+    var summary: String {
+        var parts = [kind.rawValue]
+        if kind == .file { parts.append("\(size) bytes") }
+        if kind == .symlink { parts[0] = "link to \(link)" } else { parts.append("mode \(modeText)") }
+        return (parts + ["owner \(uid):\(gid)"]).joined(separator: ", ")
+    }
+
+    var modeText: String {
+        let digits = String(mode, radix: 8)
+        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    }
+}
