@@ -10,8 +10,8 @@ struct ImageVerb: AsyncParsableCommand {
         commandName: "image",
         abstract: "List, show, export and name the images of a store, and move them from and to registries.",
         subcommands: [
-            List.self, Show.self, Tree.self, Why.self, Diff.self, BillOfMaterialsVerb.self, Export.self,
-            Push.self, Pull.self, Copy.self, Tag.self,
+            List.self, Show.self, Tree.self, Why.self, Diff.self, Verify.self, BillOfMaterialsVerb.self,
+            Export.self, Push.self, Pull.self, Copy.self, Tag.self,
         ])
 
     struct List: AsyncParsableCommand {

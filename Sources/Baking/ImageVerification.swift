@@ -1,0 +1,44 @@
+import Glibc
+package import Model
+package import Ports
+
+/// Bakes an image again, from nothing but its packages, and compares.
+package struct ImageVerification: Sendable {
+    package enum Finding: Sendable {
+        /// The same bytes.
+        case same
+        /// Another image, and how it differs.
+        case other(ImageDifference)
+    }
+
+    private let store: any ImageStore
+    private let empty: any ImageStore
+    private let host: HostApt
+
+    /// `empty`: a store with nothing in it, on the same disk.
+    package init(store: any ImageStore, empty: any ImageStore, host: HostApt = HostApt()) {
+        (self.store, self.empty, self.host) = (store, empty, host)
+    }
+
+    package func verify(
+        _ digest: Digest, _ recipe: Recipe, specFolder: String, lock: Lock, service: ServiceName,
+        progress: @escaping @Sendable (BakeProgress) -> Void = { _ in }
+    ) async throws -> Finding {
+        for package in lock.packages { try lend(package.sha256) }
+        let baker = ImageBaker(store: empty, host: host, clock: { Instant(milliseconds: 0) })
+        let again = try await baker.bake(
+            recipe, specFolder: specFolder, lock: lock, service: service, progress: progress)
+        if again.image.digest == digest { return .same }
+        let before = try ImageContents(digest, store: store)
+        return .other(before.difference(to: try ImageContents(again.image.digest, store: empty)))
+    }
+
+    /// A package is checked by its digest when it is opened, so its bytes may be shared; what was made of it may not.
+    private func lend(_ blob: Digest) throws {
+        guard let path = store.path(of: blob), empty.path(of: blob) == nil else { return }
+        let copy = try empty.temporaryPath()
+        unlink(copy)
+        guard link(path, copy) == 0 else { return }
+        try empty.adopt(copy, as: blob)
+    }
+}
