@@ -5,37 +5,6 @@ import Testing
 /// What other people's tools say of our images, and what must not change them.
 extension OnThisHost {
     @Suite struct ImageTests {
-        @Test func `folder, user mask, locale, time zone and clock do not change the digest`() throws {
-            let site = try Site()
-            var digests: Set<String> = []
-            let variants: [(folder: String, environment: [String: String], umask: String)] = [
-                ("a", ["TZ": "UTC", "LC_ALL": "C"], "022"),
-                (
-                    "deeper/than/that",
-                    ["TZ": "Asia/Kolkata", "LC_ALL": "de_DE.UTF-8", "LANG": "tr_TR.UTF-8"],
-                    "077"
-                ),
-                ("c", ["TZ": "America/St_Johns", "HOME": "/nowhere", "SOURCE_DATE_EPOCH": "1"], "000"),
-            ]
-            for (number, variant) in variants.enumerated() {
-                let folder = "\(site.folder)/\(variant.folder)"
-                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-                shell("cp -r '\(site.folder)/v1/.' '\(folder)/'")
-                if number > 0 {
-                    try FileManager.default.copyItem(
-                        atPath: "\(site.folder)/a/kiln.lock", toPath: folder + "/kiln.lock")
-                    shell("rm -rf '\(site.root)/store/cache' '\(site.root)/store/images'")
-                }
-                let variables = variant.environment.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
-                let result = shell(
-                    "cd '\(folder)' && umask \(variant.umask) && env \(variables) '\(KilnProgram.path)' bake --root '\(site.root)' 2>&1 | tail -1"
-                )
-                #expect(result.output.hasPrefix("sha256:"), "\(result.output)")
-                digests.insert(String(result.output.prefix { $0 != " " }))
-            }
-            #expect(digests.count == 1, "\(digests)")
-        }
-
         @Test func `skopeo and umoci take every form of an export`() throws {
             let site = try Site()
             #expect(
