@@ -79,7 +79,9 @@ struct PAMProfiles {
             else {
                 return nil
             }
-            let text = (first ? profile.fields["\(name)-Initial"] : nil) ?? profile.fields[name] ?? ""
+            let text =
+                (first ? profile.fields["\(name)-Initial"] : nil) ?? profile.fields[name]
+                ?? profile.fields["\(name)-Final"] ?? ""
             first = false
             return (profile.file, text.split(separator: "\n").map(String.init))
         }

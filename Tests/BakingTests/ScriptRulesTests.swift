@@ -42,7 +42,7 @@ struct ScriptRulesTests {
         ("for i in $(seq 3 -1 1); do echo $((i * 2)) >> /srv/out; done", "srv/out", "6\n4\n2\n"),
         ("eval \"x=1\"; echo $x > /srv/out", "srv/out", "1\n"),
         ("alias up='tr a-z A-Z'; echo abc | up > /srv/out", "srv/out", "ABC\n"),
-        ("f() { local x; x=2; }; x=1; f; echo $x > /srv/out", "srv/out", "1\n"),
+        ("f() { local x=2; local x; echo $x > /srv/in; }; x=1; f; echo $x > /srv/out", "srv/out", "1\n"),
         (
             "f() { [ -z \"$2\" ] && return 0; return 1; }; if f a; then echo in > /srv/out; fi", "srv/out",
             "in\n"
