@@ -99,7 +99,6 @@ enum LeftOut {
         "update-desktop-database": cache, "update-catalog": "SGML catalogues, which only document tools read",
         "update-xmlcatalog": "XML catalogues, which only document tools read",
         "update-binfmts": machine, "apparmor_parser": machine, "udevadm": machine, "sysctl": machine,
-        "setcap": "the file attribute is set where the package asks for it by a file capability",
         "modprobe": machine, "journalctl": cache, "systemd-hwdb": cache, "update-initramfs": machine,
         "restorecon": machine, "modinfo": machine, "wall": machine, "hostnamectl": machine,
         "py3compile": cache, "pycompile": cache, "pypy3compile": cache, "py3clean": upgrade,
