@@ -7,7 +7,7 @@ LIBRARIES := liblzma-dev libzstd-dev libdeflate-dev libsqlite3-dev pkg-config
 CHECKERS := skopeo umoci wrk busybox-static openssl prometheus docker-registry gpg gpg-agent gpgconf
 PEERS := docker.io podman mmdebstrap hyperfine
 
-.PHONY: demo setup setup-peers build simulate test check format bench clean
+.PHONY: demo setup setup-peers build simulate test packages check format bench clean
 
 demo: setup build
 	$(SUDO) .build/release/kiln demo --examples examples
@@ -37,6 +37,10 @@ check:
 
 test: setup check
 	swift test --skip-build --disable-xctest
+
+# Bakes every server package of Tests/Integration/packages.yaml; the first time it fetches some gigabytes.
+packages: setup check
+	KILN_ALL_PACKAGES=1 swift test --skip-build --disable-xctest --filter PackageTests
 
 format:
 	swift format --in-place --recursive Package.swift Sources Tests

@@ -65,9 +65,12 @@ struct AccountRequests: Hashable {
         case "groupadd": return addGroup(parsed, "gid")
         case "useradd": return addUser(parsed, by: command, groupByDefault: nil)
         case "usermod":
+            if let user = parsed.operands.first, let group = parsed["gid"], users[user] != nil {
+                users[user]?.group = group
+            }
             guard let user = parsed.operands.first, let groups = parsed["groups"] ?? parsed["append"] else {
                 // Locking and shells: accounts made here have no password anyway.
-                return parsed.has("lock") || parsed["shell"] != nil
+                return parsed.has("lock") || parsed["shell"] != nil || parsed["gid"] != nil
             }
             for group in groups.split(separator: ",") { add(member: user, of: String(group)) }
             return true

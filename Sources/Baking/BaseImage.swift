@@ -6,7 +6,10 @@ struct BaseImage: Sendable {
     var layers: [ImageLayer]
     var passwd: String
     var group: String
+    /// Steps of scripts that were not understood.
     var warnings: [String]
+    /// Steps that no image may hold the result of.
+    var notes: [String]
     /// Folders, links and programs of the image, sorted by path: what files are put into and commands are found by.
     var entries: [TarEntry]
 
@@ -23,15 +26,19 @@ struct BaseImage: Sendable {
         writer.put(passwd)
         writer.put(group)
         writer.put(list: warnings) { $0.put($1) }
+        writer.put(list: notes) { $0.put($1) }
         writer.put(list: entries) { $0.put($1) }
         return writer.bytes
     }
 
-    init(layers: [ImageLayer], accounts: Accounts, warnings: [String], entries: [TarEntry]) {
+    init(
+        layers: [ImageLayer], accounts: Accounts, warnings: [String], notes: [String], entries: [TarEntry]
+    ) {
         self.layers = layers
         passwd = accounts.passwd
         group = accounts.groupFile
         self.warnings = warnings
+        self.notes = notes
         self.entries = entries
     }
 
@@ -41,6 +48,7 @@ struct BaseImage: Sendable {
         passwd = try reader.text()
         group = try reader.text()
         warnings = try reader.list { try $0.text() }
+        notes = try reader.list { try $0.text() }
         entries = try reader.list { try $0.entry() }
         guard reader.isAtEnd else { throw ByteReader.Damage() }
     }

@@ -10,7 +10,7 @@ struct BaseImageBuilder: Sendable {
     }
 
     /// Changes whenever the same lock gives another base image than before.
-    static let version = 1
+    static let version = 2
 
     let store: any ImageStore
     let spoolFolder: String
@@ -43,15 +43,18 @@ struct BaseImageBuilder: Sendable {
         let tree = try ImageTree(ordered, content: contents.bytes)
         var layers = single.map(\.layer)
         if !joined.isEmpty { layers.append(try join(joined, contents)) }
-        let outcome = try Effects.settle(ordered, base: tree, architecture: lock.architecture)
+        let outcome = try Effects.settle(ordered, base: tree, architecture: lock.architecture) { path in
+            tree.nodes[path].flatMap { try? contents.bytes($0.package, path) }
+        }
         layers.append(try effectsLayer(outcome.tree, tree, contents))
         var entries: [String: TarEntry] = [:]
         for (path, node) in tree.nodes where BaseImage.isKept(node.entry) { entries[path] = node.entry }
+        for path in outcome.tree.gone { entries[path] = nil }
         for (path, change) in outcome.tree.changes {
             entries[path] = BaseImage.isKept(change.entry) ? change.entry : nil
         }
         let base = BaseImage(
-            layers: layers, accounts: outcome.accounts, warnings: outcome.warnings,
+            layers: layers, accounts: outcome.accounts, warnings: outcome.warnings, notes: outcome.notes,
             entries: entries.values.sorted { TarEntry.precedes($0.path, $1.path) })
         try store.cache(BaseImageBuilder.key(lock), base.encoded())
         return base
@@ -115,6 +118,12 @@ struct BaseImageBuilder: Sendable {
                 guard let node = tree.nodes[source] else { continue }
                 rows[path] = (change.entry, try contents.bytes(node.package, source))
             }
+        }
+        for path in effects.hidden {
+            let marker = [ImagePath.parent(of: path), ".wh." + ImagePath.name(of: path)]
+                .filter { !$0.isEmpty }.joined(separator: "/")
+            rows[path] = nil
+            rows[marker] = (TarEntry(path: marker, kind: .file, mode: 0o644), [])
         }
         for path in Array(rows.keys) {
             for parent in ImagePath.parents(of: path) where rows[parent] == nil {

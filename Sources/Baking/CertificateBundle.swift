@@ -17,7 +17,10 @@ enum CertificateBundle {
     }
 
     /// Certificates by their path below `folder`. Throws where one is no certificate.
-    static func apply(_ certificates: [String: [UInt8]], to tree: inout EffectTree) throws {
+    /// With a Java store where Java asks for one.
+    static func apply(
+        _ certificates: [String: [UInt8]], to tree: inout EffectTree, withJavaStore: Bool
+    ) throws {
         let names = certificates.keys.filter { $0.hasSuffix(".crt") }.sorted(by: TarEntry.precedes)
         guard !names.isEmpty else { return }
         _ = tree.makeFolder("/etc/ssl/certs")
@@ -46,5 +49,19 @@ enum CertificateBundle {
                 "/etc/ssl/certs/\(link.hash).\(number)", to: link.name, replacing: true, insideFolder: false)
         }
         _ = tree.write("/etc/ssl/certs/ca-certificates.crt", bundle)
+        guard withJavaStore else { return }
+        // By the names that ca-certificates-java gives them, in their order.
+        let trusted = try links.map { link in
+            (
+                alias: "debian:" + link.name.lowercased(),
+                der: try CertificateName.decode(
+                    certificates[String(link.target.dropFirst(folder.count + 1))] ?? [])
+            )
+        }.sorted { TarEntry.precedes($0.alias, $1.alias) }
+        _ = tree.makeFolder("/etc/ssl/certs/java")
+        _ = tree.write(
+            "/etc/ssl/certs/java/cacerts", JavaKeyStore.trusting(trusted, madeAt: tree.modifiedAt))
+        // What its script leaves for the Java that comes after it has been done.
+        _ = tree.remove("/var/lib/ca-certificates-java/fresh")
     }
 }

@@ -19,16 +19,37 @@ struct EffectTree: Equatable {
         var group: String?
     }
 
+    enum Limit {
+        /// Files that are read to be followed or changed; larger ones are data.
+        static let readBytes = 4 << 20
+    }
+
     private let base: ImageTree
+    /// The names in every folder of the packages.
+    private let children: [String: [String]]
     private(set) var changes: [String: Change] = [:]
-    /// Empty folders of packages that were taken away.
-    private var gone: Set<String> = []
+    /// What packages hold and a script took away.
+    private(set) var gone: Set<String> = []
     /// The time that files made here get: the newest date of a package, so that it is no clock's.
     let modifiedAt: Int
+    /// The bytes of a package's file.
+    private let packaged: (String) -> [UInt8]?
+    /// The names of the packages, as the base counts them.
+    private let packages: [String]
 
-    init(base: ImageTree, modifiedAt: Int) {
+    init(
+        base: ImageTree, modifiedAt: Int, packages: [String] = [],
+        packaged: @escaping (String) -> [UInt8]? = { _ in nil }
+    ) {
+        self.packages = packages
+        var children: [String: [String]] = [:]
+        for path in base.nodes.keys where !path.isEmpty {
+            children[ImagePath.parent(of: path), default: []].append(ImagePath.name(of: path))
+        }
+        self.children = children
         self.base = base
         self.modifiedAt = modifiedAt
+        self.packaged = packaged
         for link in MergedUsr.links(hasFolder: { base[$0] != nil }) {
             changes[link.path] = Change(entry: link, content: .none)
         }
@@ -52,9 +73,64 @@ struct EffectTree: Equatable {
     /// Paths directly or anywhere below a folder.
     func paths(below folder: String) -> [String] {
         let prefix = folder.isEmpty ? "" : folder + "/"
-        var paths = Set(base.nodes.keys.filter { $0.hasPrefix(prefix) })
-        paths.formUnion(changes.keys.filter { $0.hasPrefix(prefix) })
+        var paths = Set(changes.keys.filter { $0.hasPrefix(prefix) })
+        var folders = [folder]
+        while let next = folders.popLast() {
+            for name in children[next] ?? [] {
+                let path = next.isEmpty ? name : next + "/" + name
+                folders.append(path)
+                if !gone.contains(path) { paths.insert(path) }
+            }
+        }
         return paths.sorted(by: TarEntry.precedes)
+    }
+
+    /// The names in a folder, sorted; none where there is no such folder.
+    func names(in folder: String) -> [String] {
+        guard let place = resolve(folder) else { return [] }
+        let prefix = place.isEmpty ? "" : place + "/"
+        var names = Set((children[place] ?? []).filter { !gone.contains(prefix + $0) })
+        for path in changes.keys where path.hasPrefix(prefix) && ImagePath.parent(of: path) == place {
+            names.insert(ImagePath.name(of: path))
+        }
+        return names.sorted(by: TarEntry.precedes)
+    }
+
+    /// The bytes of a file, links followed; nil where there is none, or where it is too large to be followed.
+    func bytes(_ path: String) -> [UInt8]? {
+        guard let found = find(path), found.size <= Limit.readBytes, let content = content(path) else {
+            return nil
+        }
+        switch content {
+        case .none: return []
+        case .bytes(let bytes): return bytes
+        case .packaged(let source): return packaged(source)
+        }
+    }
+
+    /// The package that holds what is at exactly this path.
+    func owner(_ path: String) -> String? {
+        base.nodes[path].flatMap { packages.indices.contains($0.package) ? packages[$0.package] : nil }
+    }
+
+    /// A file as text.
+    func text(_ path: String) -> String? { bytes(path).map { String(decoding: $0, as: UTF8.self) } }
+
+    /// The paths that a pattern of the shell stands for, from the root on.
+    func matches(_ pattern: String) -> [String] {
+        var found = [""]
+        for part in pattern.split(separator: "/").map(String.init) {
+            if ShellPattern.isPattern(part) {
+                found = found.flatMap { folder in
+                    names(in: folder).filter {
+                        ShellPattern.matches(part, $0) && (part.hasPrefix(".") || !$0.hasPrefix("."))
+                    }.map { folder + "/" + $0 }
+                }
+            } else {
+                found = found.map { $0 + "/" + ShellPattern.unescape(part) }
+            }
+        }
+        return found.filter { resolve($0, followLast: false).flatMap(entry) != nil }
     }
 
     /// The package file that this path's content is, or nil where it is no file.
@@ -121,8 +197,7 @@ struct EffectTree: Equatable {
         return true
     }
 
-    /// Takes away an empty folder of a package, so that something else can be put in its place; where nothing is,
-    /// the folder is there again in the image.
+    /// Takes away an empty folder.
     mutating func removeFolder(_ path: String) -> Bool {
         guard let place = resolve(path, followLast: false), entry(place)?.kind == .directory,
             paths(below: place).isEmpty
@@ -143,12 +218,45 @@ struct EffectTree: Equatable {
         }
     }
 
-    /// Takes away what effects made; what a package holds cannot be taken away again.
+    /// Takes away what is at exactly this path, with all below it; what a package holds is hidden by a whiteout.
     mutating func remove(_ path: String) -> Bool {
-        guard let place = resolve(path, followLast: false) else { return false }
-        guard base[place] == nil else { return false }
-        changes[place] = nil
+        guard let place = resolve(path, followLast: false), !place.isEmpty else { return false }
+        for item in paths(below: place) + [place] {
+            changes[item] = nil
+            if base[item] != nil { gone.insert(item) }
+        }
         return true
+    }
+
+    /// Gives a file or a link another name; false where something else is to be moved.
+    mutating func move(_ path: String, to target: String) -> Bool {
+        guard let source = resolve(path, followLast: false), let old = entry(source) else { return false }
+        var wanted = target
+        if find(target)?.kind == .directory { wanted += "/" + ImagePath.name(of: source) }
+        guard let place = resolve(wanted, followLast: false), place != source,
+            find(ImagePath.parent(of: place))?.kind == .directory, entry(place)?.kind != .directory
+        else { return false }
+        var change = changes[source] ?? Change(entry: old, content: .none)
+        switch old.kind {
+        case .file, .hardLink:
+            if changes[source] == nil {
+                change.content = .packaged(path: old.kind == .file ? source : old.link)
+                change.entry.kind = .file
+                change.entry.link = ""
+            }
+        case .symlink: break
+        default: return false
+        }
+        change.entry.path = place
+        changes[place] = change
+        return remove("/" + source)
+    }
+
+    /// What is hidden by whiteouts: taken away, and nothing new in its place.
+    var hidden: [String] {
+        gone.filter { path in
+            changes[path] == nil && !ImagePath.parents(of: path).contains { entry($0)?.kind != .directory }
+        }.sorted(by: TarEntry.precedes)
     }
 
     mutating func put(_ change: Change) { changes[change.entry.path] = change }

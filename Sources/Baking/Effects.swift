@@ -8,18 +8,25 @@ struct Effects: Equatable {
     var alternatives: [Alternative] = []
     /// Paths with a dpkg-statoverride.
     var overrides: Set<String> = []
+    /// Files that `mktemp` made.
+    var temporaries: [String] = []
+    /// Whether a script asked for the PAM files that follow from all packages' profiles.
+    var wantsProfiles = false
 
     /// What becomes of an image once everything is settled.
     struct Outcome {
         var tree: EffectTree
         var accounts: Accounts
-        /// One for each package whose script would have mattered and was not understood.
+        /// Steps of scripts that would have mattered and were not understood.
         var warnings: [String]
+        /// Steps that were refused on purpose, and what to do instead.
+        var notes: [String]
     }
 
     /// Makes the effects of a set of packages: nothing but their content decides, and nothing is run.
     static func settle(
-        _ packages: [PackageFragment], base: ImageTree, architecture: Architecture
+        _ packages: [PackageFragment], base: ImageTree, architecture: Architecture,
+        content: @escaping (String) -> [UInt8]?
     ) throws -> Outcome {
         func kept(_ path: String) -> [UInt8]? {
             packages.lazy.compactMap { $0.kept[path] }.first
@@ -31,7 +38,9 @@ struct Effects: Equatable {
             group: text(masters + "group.master") ?? "root:*:0:\n")
         let newest = packages.map(\.modifiedAt).max() ?? 0
         var effects = Effects(
-            tree: EffectTree(base: base, modifiedAt: newest),
+            tree: EffectTree(base: base, modifiedAt: newest, packages: packages.map(\.name)) {
+                kept($0) ?? content($0)
+            },
             accounts: AccountRequests(
                 knownUsers: Set(accounts.users.map(\.name)), knownGroups: Set(accounts.groups.map(\.name))))
         effects.makeStandardFolders()
@@ -41,7 +50,9 @@ struct Effects: Equatable {
                 effects.accounts.take(sysusers: String(decoding: bytes, as: UTF8.self))
             }
         }
-        var warnings = effects.followScripts(of: packages, architecture: architecture)
+        let reports = effects.followScripts(of: packages, architecture: architecture)
+        if effects.wantsProfiles { PAMProfiles(effects.tree).write(to: &effects.tree) }
+        for path in effects.temporaries { _ = effects.tree.remove(path) }
         for alternative in Alternative.chosen(effects.alternatives) { alternative.apply(to: &effects.tree) }
         if packages.contains(where: { $0.name == "ca-certificates" }) {
             let certificates = packages.flatMap {
@@ -50,13 +61,16 @@ struct Effects: Equatable {
             try CertificateBundle.apply(
                 Dictionary(
                     certificates.map { (String($0.key.dropFirst(CertificateBundle.folder.count)), $0.value) }
-                ) { first, _ in first }, to: &effects.tree)
+                ) { first, _ in first }, to: &effects.tree,
+                withJavaStore: packages.contains { $0.name == "ca-certificates-java" })
         }
         effects.makeLoaderCache(packages, text: text, architecture: architecture)
         accounts.add(effects.accounts)
         effects.write(accounts)
-        warnings += effects.settleOwners(accounts)
-        return Outcome(tree: effects.tree, accounts: accounts, warnings: warnings)
+        let unknown = effects.settleOwners(accounts)
+        return Outcome(
+            tree: effects.tree, accounts: accounts, warnings: reports.warnings + unknown, notes: reports.notes
+        )
     }
 
     /// Folders that every process counts on, whichever packages there are.
@@ -73,14 +87,16 @@ struct Effects: Equatable {
 
     private mutating func followScripts(
         of packages: [PackageFragment], architecture: Architecture
-    ) -> [String] {
-        var misses: [String: String] = [:]
+    ) -> (warnings: [String], notes: [String]) {
+        var warnings: [String] = []
+        var notes: [String] = []
+        let packages = Effects.ordered(packages)
         for name in ["preinst", "postinst"] {
             for package in packages {
                 guard let script = package.scripts[name] else { continue }
                 let coverage = ScriptCoverage.of(package.name)
-                if coverage == .whole { continue }
-                let unhandled = ScriptEvaluator.run(
+                if coverage.isWhole(script) { continue }
+                let report = ScriptEvaluator.run(
                     script, arguments: name == "preinst" ? ["install"] : ["configure", ""],
                     environment: [
                         "DEBIAN_FRONTEND": "noninteractive", "DPKG_ROOT": "",
@@ -88,13 +104,41 @@ struct Effects: Equatable {
                         "DPKG_MAINTSCRIPT_ARCH": architecture.rawValue,
                     ], answers: Debconf.defaults(package.scripts["templates"] ?? ""),
                     covered: coverage.commands, effects: &self)
-                if let first = unhandled.first, misses[package.name] == nil {
-                    misses[package.name] =
-                        "\(package.name): a step of its \(name) script was not made: line \(first.line): \(first.text)"
+                warnings += report.unhandled.map {
+                    "\(package.name): a step of its \(name) script was not made: line \($0.line): \($0.text)"
+                }
+                for refusal in report.refused {
+                    let note = "\(package.name): \(refusal.rule.note)"
+                    if !notes.contains(note) { notes.append(note) }
                 }
             }
         }
-        return misses.sorted { $0.key < $1.key }.map(\.value)
+        return (warnings, notes.sorted(by: TarEntry.precedes))
+    }
+
+    /// Packages after those that they depend on, as dpkg configures them; by name where nothing else decides.
+    static func ordered(_ packages: [PackageFragment]) -> [PackageFragment] {
+        let byName = Dictionary(packages.map { ($0.name, $0) }) { first, _ in first }
+        var seen: Set<String> = []
+        var result: [PackageFragment] = []
+        for package in packages {
+            var open = [(package, isReady: false)]
+            while let (next, isReady) = open.popLast() {
+                if isReady {
+                    result.append(next)
+                } else if seen.insert(next.name).inserted {
+                    open.append((next, isReady: true))
+                    let needed = next.control.packageNames("Pre-Depends").union(
+                        next.control.packageNames("Depends"))
+                    for name in needed.sorted(by: TarEntry.precedes).reversed() {
+                        if let other = byName[name], !seen.contains(name) {
+                            open.append((other, isReady: false))
+                        }
+                    }
+                }
+            }
+        }
+        return result
     }
 
     private mutating func makeLoaderCache(
@@ -174,40 +218,4 @@ enum Debconf {
         }
         return answers
     }
-}
-
-/// What Kiln does itself in the place of some packages' scripts.
-enum ScriptCoverage: Hashable {
-    /// Everything that its scripts do.
-    case whole
-    /// Commands that begin like this.
-    case some([String])
-
-    var commands: [String] { if case .some(let commands) = self { commands } else { [] } }
-
-    static func of(_ package: String) -> ScriptCoverage {
-        if let coverage = table[package] { return coverage }
-        // Compiled modules only save time, and hold the time of their making.
-        let isPython = ["python3.", "libpython3."].contains { package.hasPrefix($0) }
-        return .some(isPython ? ["?", "update-binfmts"] : [])
-    }
-
-    private static let table: [String: ScriptCoverage] = [
-        // Accounts come from its master files, by `Accounts`.
-        "base-passwd": .whole,
-        // The bundle and its links, by `CertificateBundle`.
-        "ca-certificates": .whole,
-        // Asked whether it may set capabilities on ip: nobody is asked, and the default is no.
-        "iproute2": .some(["setcap"]),
-        // Looks whether perl runs, before it asks by debconf.
-        "libc6": .some(["perl -e"]),
-        // Moves files of earlier releases that lie in a wrong folder.
-        "dpkg": .some(["mv ", "warning "]),
-        // `Accounts` writes /etc/shadow, and the group is one of base-passwd's.
-        "passwd": .some(["groupadd -g 42 shadow", "shadowconfig on"]),
-        // Takes away empty folders that only upgrades have.
-        "redis-server": .some(["find /etc/redis"]),
-        // The links, by `MergedUsr`.
-        "usr-is-merged": .whole,
-    ]
 }

@@ -8,6 +8,8 @@ package struct BakeResult: Sendable {
     package var record: ImageRecord
     /// What was left undone, to be told to the user: packages whose scripts would have mattered.
     package var warnings: [String]
+    /// What was left undone on purpose, because no image may hold it, and what to do instead.
+    package var notes: [String]
     /// Nothing had changed since an earlier bake.
     package var wasCached: Bool
     /// How long each part took, in its order.
@@ -23,7 +25,7 @@ package struct BakeResult: Sendable {
 /// store already is not made again; a failure leaves the store as it was, but for parts that the next bake can use.
 package struct ImageBaker: Sendable {
     /// Changes whenever the same inputs give another image than before.
-    static let version = 1
+    static let version = 2
 
     private enum Limit {
         static let manifestBytes = 4 << 20
@@ -55,7 +57,8 @@ package struct ImageBaker: Sendable {
         if let result = try cached(key, service, lock) {
             timer.end("look-up")
             return BakeResult(
-                image: result.image, record: result.record, warnings: result.warnings, wasCached: true,
+                image: result.image, record: result.record, warnings: result.warnings, notes: result.notes,
+                wasCached: true,
                 phases: timer.phases)
         }
         let base = try await base(recipe, lock, progress: progress, timer: &timer)
@@ -79,10 +82,12 @@ package struct ImageBaker: Sendable {
         var memo = ByteWriter()
         memo.put(digest)
         memo.put(list: base.warnings) { $0.put($1) }
+        memo.put(list: base.notes) { $0.put($1) }
         try store.cache(key, memo.bytes)
         timer.end("image")
         return BakeResult(
-            image: documents.image, record: record, warnings: base.warnings, wasCached: false,
+            image: documents.image, record: record, warnings: base.warnings, notes: base.notes,
+            wasCached: false,
             phases: timer.phases)
     }
 
@@ -104,10 +109,11 @@ package struct ImageBaker: Sendable {
     /// The image that an earlier bake of the same inputs made, if all of it is still there.
     private func cached(
         _ key: String, _ service: ServiceName, _ lock: Lock
-    ) throws -> (image: Image, record: ImageRecord, warnings: [String])? {
+    ) throws -> (image: Image, record: ImageRecord, warnings: [String], notes: [String])? {
         guard let memo = store.cached(key) else { return nil }
         var reader = ByteReader(memo)
         guard let digest = try? reader.digest(), let warnings = try? reader.list({ try $0.text() }),
+            let notes = try? reader.list({ try $0.text() }),
             store.path(of: digest) != nil,
             let image = try? LayeredImageReader(store: store).image(digest),
             image.layers.allSatisfy({ store.path(of: $0.digest) != nil })
@@ -119,7 +125,7 @@ package struct ImageBaker: Sendable {
                 digest: digest, service: service, bakedAt: clock(), size: image.size,
                 packages: lock.packages.count)
         if known == nil { try store.record(record) }
-        return (image, record, warnings)
+        return (image, record, warnings, notes)
     }
 
     private func base(

@@ -2,16 +2,48 @@ import ImageFormat
 
 /// The commands by which scripts change an image.
 extension ScriptEvaluator {
+    /// Every command that `change` knows.
+    static let changes: Set<String> = [
+        "a2disconf", "a2dismod", "a2dissite", "a2enconf", "a2enmod", "a2ensite", "add-shell", "addgroup",
+        "adduser",
+        "chage", "chgrp", "chmod", "chown", "cp", "dpkg-divert", "dpkg-statoverride", "find", "gpasswd",
+        "groupadd",
+        "groupmod", "install", "ln", "locale-gen", "mkdir", "mktemp", "mv", "pam-auth-update", "passwd",
+        "postconf", "rm",
+        "rmdir",
+        "systemd-tmpfiles", "touch", "truncate", "ucf", "unlink", "update-alternatives", "update-locale",
+        "update-shells", "useradd", "usermod",
+    ]
+
     /// Makes the change that a command stands for. The outer nil: it is not understood.
     mutating func change(_ name: String, _ arguments: [String]) -> Bool?? {
         let options = Options(arguments)
         switch name {
+        case "ucf": return takeConfiguration(arguments)
+        case "dpkg-divert": return divert(arguments)
+        case "mktemp": return makeTemporary(options)
+        case "pam-auth-update":
+            effects.wantsProfiles = true
+            return .some(true)
+        case "update-shells":
+            ShellList.update(&effects.tree)
+            return .some(true)
+        case "add-shell":
+            ShellList.add(options.operands, to: &effects.tree)
+            return .some(true)
+        case "systemd-tmpfiles":
+            return TemporaryFiles(arguments).map { .some($0.make(in: &effects.tree)) } ?? .none
+        case "a2enmod", "a2enconf", "a2ensite", "a2dismod", "a2disconf", "a2dissite":
+            return ApacheParts(name).map { .some($0.change(options.operands, in: &effects.tree)) } ?? .none
+        case "postconf": return PostfixSettings.edit(arguments, in: &effects.tree).map { .some($0) } ?? .none
+        case "locale-gen", "update-locale": return LocaleList.isEmpty(effects.tree) ? .some(true) : .none
         case "mkdir": return makeFolders(options)
         case "ln": return link(options)
         case "touch":
-            guard options.flags.isEmpty || options.flags == ["c"] else { return .none }
+            guard options.only("ac"), options.long.isEmpty else { return .none }
             return each(options.operands) { tree, path, umask in
-                tree.find(path) != nil || tree.write(path, [], mode: 0o666 & ~umask)
+                tree.find(path) != nil || options.flags.contains("c")
+                    || tree.write(path, [], mode: 0o666 & ~umask)
             }
         case "chmod": return chmod(options)
         case "chown", "chgrp": return chown(name, options)
@@ -21,14 +53,15 @@ extension ScriptEvaluator {
         case "rm", "rmdir", "unlink": return remove(name, options)
         case "update-alternatives": return alternatives(arguments)
         case "dpkg-statoverride": return override(arguments)
-        case "adduser", "addgroup", "useradd", "groupadd", "usermod", "passwd", "chage":
+        case "adduser", "addgroup", "useradd", "groupadd", "usermod", "groupmod", "passwd", "chage",
+            "gpasswd":
             return effects.accounts.take(name, arguments) ? .some(true) : .none
         default: return .none
         }
     }
 
     /// The short flags, long options and operands of a command.
-    private struct Options {
+    struct Options {
         var flags: Set<Character> = []
         var long: [String] = []
         var operands: [String] = []
@@ -59,8 +92,8 @@ extension ScriptEvaluator {
     ) -> Bool?? {
         var isDone = true
         for path in paths {
-            guard path.hasPrefix("/") else { return .none }
-            if !body(&effects.tree, path, umask) { isDone = false }
+            guard let place = absolute(path) else { return .none }
+            if !body(&effects.tree, place, umask) { isDone = false }
         }
         return .some(isDone)
     }
@@ -69,7 +102,7 @@ extension ScriptEvaluator {
         var operands = options.operands
         var mode = 0o777 & ~umask
         let hasMode = options.flags.contains("m")
-        guard options.only("pvm", long: ["parents"]) else { return .none }
+        guard options.only("pvmZ", long: ["parents"]) else { return .none }
         if hasMode {
             guard let text = operands.first, let given = Int(text, radix: 8) else { return .none }
             mode = given
@@ -80,18 +113,23 @@ extension ScriptEvaluator {
     }
 
     private mutating func link(_ options: Options) -> Bool?? {
-        guard options.flags.contains("s"), options.only("sfnTvr"), !options.flags.contains("r"),
-            options.operands.count == 2, options.operands[1].hasPrefix("/")
+        guard options.flags.contains("s") || options.long.contains("symbolic"),
+            options.only("sfnTv", long: ["symbolic", "force", "no-dereference"]),
+            (1...2).contains(options.operands.count),
+            let place = absolute(
+                options.operands.count == 2 ? options.operands[1] : ImagePath.name(of: options.operands[0]))
         else { return .none }
         return .some(
             effects.tree.link(
-                options.operands[1], to: options.operands[0], replacing: options.flags.contains("f"),
+                place, to: options.operands[0],
+                replacing: options.flags.contains("f") || options.long.contains("force"),
                 insideFolder: !options.flags.contains("n") && !options.flags.contains("T")))
     }
 
     private mutating func chmod(_ options: Options) -> Bool?? {
         // A mode such as `-x` looks like a flag; those are left to be named.
-        guard options.only("Rvf", long: ["recursive"]), let text = options.operands.first else {
+        guard options.only("Rvfc", long: ["recursive", "quiet", "changes"]), let text = options.operands.first
+        else {
             return .none
         }
         let isDeep = options.flags.contains("R") || options.long.contains("recursive")
@@ -109,14 +147,21 @@ extension ScriptEvaluator {
     }
 
     private mutating func chown(_ name: String, _ options: Options) -> Bool?? {
-        guard options.only("Rhvf", long: ["no-dereference", "recursive"]), let owner = options.operands.first,
+        guard options.only("RhvfcHP", long: ["no-dereference", "recursive", "quiet", "changes"]),
+            let owner = options.operands.first,
             !owner.isEmpty
         else { return .none }
-        let parts = owner.split(omittingEmptySubsequences: false, whereSeparator: { $0 == ":" }).map(
+        // `user.group` is the older way to write it.
+        let mark: Character = owner.contains(":") || effects.accounts.hasUser(owner) ? ":" : "."
+        let parts = owner.split(separator: mark, maxSplits: 1, omittingEmptySubsequences: false).map(
             String.init)
         let user = name == "chgrp" || parts[0].isEmpty ? nil : parts[0]
         let group = name == "chgrp" ? parts[0] : parts.count > 1 && !parts[1].isEmpty ? parts[1] : nil
         let isDeep = options.flags.contains("R") || options.long.contains("recursive")
+        // An account that nobody has made yet: the real command fails, and scripts then make it.
+        let isKnown =
+            (user.map { effects.accounts.hasUser($0) || Int($0) != nil } ?? true)
+            && (group.map { effects.accounts.hasGroup($0) || Int($0) != nil } ?? true)
         let follows = !options.flags.contains("h") && !options.long.contains("no-dereference")
         return each(Array(options.operands.dropFirst())) { tree, path, _ in
             guard let place = tree.resolve(path, followLast: follows), tree.entry(place) != nil else {
@@ -125,122 +170,44 @@ extension ScriptEvaluator {
             for item in [place] + (isDeep ? tree.paths(below: place) : []) {
                 _ = tree.setOwner(item, user: user, group: group, followLast: false)
             }
-            return true
+            return isKnown
         }
-    }
-
-    private mutating func copy(_ options: Options) -> Bool?? {
-        guard options.only("pafnvduZ"), options.operands.count == 2, options.operands[1].hasPrefix("/") else {
-            return .none
-        }
-        let source = options.operands[0]
-        var target = options.operands[1]
-        guard let entry = effects.tree.find(source), let content = effects.tree.content(source) else {
-            return effects.tree.find(source) == nil ? .some(false) : .none
-        }
-        if effects.tree.find(target)?.kind == .directory { target += "/" + ImagePath.name(of: source) }
-        if options.flags.contains("n"), effects.tree.find(target) != nil { return .some(true) }
-        let keepsMode = options.flags.contains("p") || options.flags.contains("a")
-        return .some(
-            effects.tree.write(
-                target, content, size: entry.size, mode: keepsMode ? entry.mode : entry.mode & ~umask))
-    }
-
-    private mutating func install(_ arguments: [String]) -> Bool?? {
-        var mode = 0o755
-        var user: String?
-        var group: String?
-        var makesFolders = false
-        var operands: [String] = []
-        var rest = arguments[...]
-        while let argument = rest.popFirst() {
-            switch argument {
-            case "-d", "--directory": makesFolders = true
-            case "-D", "-p", "-v", "-c", "-C": break
-            case "-m", "-o", "-g":
-                guard let value = rest.popFirst() else { return .none }
-                if argument == "-o" { user = value }
-                if argument == "-g" { group = value }
-                if argument == "-m" {
-                    guard let given = Int(value, radix: 8) else { return .none }
-                    mode = given
-                }
-            default:
-                if argument.hasPrefix("-m"), let given = Int(argument.dropFirst(2), radix: 8) {
-                    mode = given
-                } else if argument.hasPrefix("-") {
-                    return .none
-                } else {
-                    operands.append(argument)
-                }
-            }
-        }
-        guard operands.allSatisfy({ $0.hasPrefix("/") }) else { return .none }
-        var made: [String] = []
-        if makesFolders {
-            for path in operands {
-                guard effects.tree.makeFolder(path) else { return .some(false) }
-                made.append(path)
-            }
-        } else {
-            guard operands.count == 2, let entry = effects.tree.find(operands[0]),
-                let content = effects.tree.content(operands[0])
-            else { return .none }
-            var target = operands[1]
-            if effects.tree.find(target)?.kind == .directory {
-                target += "/" + ImagePath.name(of: operands[0])
-            }
-            guard effects.tree.write(target, content, size: entry.size, mode: mode) else {
-                return .some(false)
-            }
-            made.append(target)
-        }
-        for path in made {
-            _ = effects.tree.setMode(path, mode)
-            _ = effects.tree.setOwner(path, user: user, group: group)
-        }
-        return .some(true)
-    }
-
-    private mutating func move(_ options: Options) -> Bool?? {
-        guard options.only("fnv"), options.operands.count == 2 else { return .none }
-        let (source, target) = (options.operands[0], options.operands[1])
-        guard let place = effects.tree.resolve(source, followLast: false), effects.tree.entry(place) != nil
-        else {
-            return .some(false)
-        }
-        // What a package holds stays where it is: only what a script made can go elsewhere.
-        guard let change = effects.tree.changes[place] else { return .none }
-        let isDone =
-            switch change.entry.kind {
-            case .file:
-                effects.tree.write(target, change.content, size: change.entry.size, mode: change.entry.mode)
-            case .symlink:
-                effects.tree.link(target, to: change.entry.link, replacing: true, insideFolder: false)
-            default: false
-            }
-        return isDone && effects.tree.remove(source) ? .some(true) : .none
     }
 
     private mutating func remove(_ name: String, _ options: Options) -> Bool?? {
-        for path in options.operands {
-            guard path.hasPrefix("/") else { return .none }
+        guard options.only("rRfvdp", long: ["force", "recursive", "ignore-fail-on-non-empty"]) else {
+            return .none
+        }
+        var status = true
+        for operand in options.operands {
+            guard let path = absolute(operand) else { return .none }
             guard let place = effects.tree.resolve(path, followLast: false), effects.tree.entry(place) != nil
             else {
+                status = status && options.flags.contains("f")
                 continue
             }
-            let below = effects.tree.paths(below: place)
-            if name == "rmdir" { return .some(effects.tree.removeFolder(path)) }
-            for item in below.reversed() + [place] where !effects.tree.remove(item) { return .none }
+            if name == "rmdir" {
+                status = effects.tree.removeFolder(path) && status
+            } else if !effects.tree.remove(path) {
+                return .none
+            }
         }
-        return .some(true)
+        return .some(status || options.long.contains("ignore-fail-on-non-empty"))
     }
 
     private mutating func alternatives(_ arguments: [String]) -> Bool?? {
-        if arguments.contains(where: {
-            ["--auto", "--remove", "--remove-all", "--display", "--list"].contains($0)
-        }) {
+        if arguments.contains(where: { ["--auto", "--remove", "--remove-all"].contains($0) }) {
             return .some(true)
+        }
+        if let name = arguments.last,
+            arguments.contains(where: { ["--display", "--list", "--query", "--get-selections"].contains($0) })
+        {
+            let isKnown = effects.alternatives.contains { $0.main.name == name }
+            for choice in Alternative.chosen(effects.alternatives) where choice.main.name == name {
+                let isQuery = arguments.contains("--query")
+                emit(isQuery ? "Name: \(name)\nLink: \(choice.main.link)\nValue: \(choice.main.path)\n" : nil)
+            }
+            return .some(isKnown)
         }
         guard let alternative = Alternative(parsing: arguments) else { return .none }
         effects.alternatives.append(alternative)
@@ -250,6 +217,9 @@ extension ScriptEvaluator {
     /// `dpkg-statoverride --update --add user group mode path`.
     private mutating func override(_ arguments: [String]) -> Bool?? {
         let words = arguments.filter { !$0.hasPrefix("--") }
+        if arguments.contains("--remove") {
+            return .some(effects.overrides.remove(ImagePath.normalized(words.last ?? "")) != nil)
+        }
         guard arguments.contains("--add"), words.count == 4, let mode = Int(words[2], radix: 8),
             words[3].hasPrefix("/")
         else { return .none }

@@ -9,26 +9,13 @@ extension ScriptEvaluator {
         "db_fget", "db_fset", "db_go", "db_info", "db_input", "db_metaget", "db_progress", "db_purge",
         "db_register",
         "db_reset", "db_set", "db_settitle", "db_stop", "db_subst", "db_title", "db_unregister", "db_version",
-        "debconf-show", "diff", "dirname", "dpkg-architecture", "dpkg-query", "egrep", "expr", "fgrep",
-        "file",
-        "getcap", "getopt", "grep", "gawk", "head", "hostname", "id", "ischroot", "locale", "ls", "mawk",
-        "md5sum",
-        "mktemp", "mountpoint", "nproc", "pgrep", "pidof", "ps", "pwd", "readlink", "realpath", "runlevel",
-        "seq",
-        "sha1sum", "sha256sum", "sha512sum", "sleep", "sort", "stat", "tail", "test", "tr", "tty", "uname",
-        "uniq",
-        "wait", "wc", "who", "whoami", "xargs",
-    ]
-
-    /// Work on a machine that runs, on what is built again at every bake, or on what only saves time: nothing of it
-    /// belongs into an image.
-    private static let pointless: Set<String> = [
-        "deb-systemd-helper", "deb-systemd-invoke", "dpkg-maintscript-helper", "dpkg-trigger", "init",
-        "initctl",
-        "invoke-rc.d", "kill", "killall", "ldconfig", "mandb", "pkill", "py3clean", "py3compile", "pyclean",
-        "pycompile", "pypy3clean", "pypy3compile", "service", "start-stop-daemon", "systemctl", "telinit",
-        "udevadm",
-        "update-rc.d",
+        "debconf-show", "df", "diff", "dirname", "dpkg-architecture", "dpkg-query", "egrep", "expr", "fgrep",
+        "file", "fold", "pg_checksystem", "getcap", "getent", "getopt", "grep", "gawk", "head", "hostname",
+        "id", "ischroot",
+        "locale", "logger", "ls", "mawk", "md5sum", "mountpoint", "nproc", "pgrep", "pidof", "ps",
+        "pwd", "readlink", "realpath", "runlevel", "seq", "sha1sum", "sha256sum", "sha512sum", "sleep",
+        "sort",
+        "stat", "sync", "tail", "test", "tr", "tty", "uname", "uniq", "wait", "wc", "who", "whoami", "xargs",
     ]
 
     mutating func perform(_ fields: [String?], line: Int) -> Bool? {
@@ -40,30 +27,46 @@ extension ScriptEvaluator {
         }
         let program = name.hasPrefix("/") ? ImagePath.name(of: name) : name
         let arguments = Array(fields.dropFirst())
-        if let status = builtin(program, arguments) { return status }
+        let known = arguments.compactMap { $0 }
+        if let status = builtin(program, arguments, line: line) { return status }
+        if let rule = StateRule.of(program, known) {
+            refuse(rule, line: line)
+            return true
+        }
         if let status = lookUp(program, arguments) { return status }
+        if let status = filter(program, arguments, line: line) { return status }
+        if program == "find", let status = find(arguments, line: line) { return status }
         if ScriptEvaluator.lookups.contains(program)
-            || (program == "find" && !arguments.contains("-exec")
-                && !arguments.contains("-delete"))
-            || (program == "sed" && !arguments.contains { $0?.hasPrefix("-i") ?? false })
-            || (program == "cat" && arguments.allSatisfy { $0 != nil })
+            || (program == "find" && !arguments.contains("-exec") && !arguments.contains("-delete"))
         {
             emit(nil)
             return nil
         }
-        let known = arguments.compactMap { $0 }
-        if ScriptEvaluator.pointless.contains(program)
+        // `sh FILE` is the file.
+        if ["sh", "bash", "dash"].contains(program), let file = known.first, file.hasPrefix("/") {
+            return perform(arguments, line: line)
+        }
+        if LeftOut.reason(program) != nil
             || known.contains(where: { $0.hasSuffix("py_compile.py") })
         {
             return true
         }
         if isCovered(text) { return true }
         if doubts > 0, known.count == arguments.count, changesNothing(program, known) { return true }
-        guard doubts == 0, known.count == arguments.count, let status = change(program, known) else {
-            miss(line)
-            return nil
-        }
-        return status
+        if doubts == 0, known.count == arguments.count, let status = change(program, known) { return status }
+        if !ScriptEvaluator.changes.contains(program), let status = follow(name, arguments) { return status }
+        if touchesNothing(program, arguments) { return true }
+        miss(line)
+        return nil
+    }
+
+    /// Whether all that a command works on lies where no image keeps anything.
+    private func touchesNothing(_ program: String, _ arguments: [String?]) -> Bool {
+        guard ScriptEvaluator.changes.contains(program) else { return false }
+        let targets = arguments.map { $0 ?? "?" }.filter { !$0.hasPrefix("-") }
+        let last = ["cp", "mv", "ln", "install"].contains(program) ? targets.suffix(1) : targets.dropFirst(0)
+        let skipped = ["chmod", "chown", "chgrp"].contains(program) ? last.dropFirst() : last
+        return !skipped.isEmpty && skipped.allSatisfy(LeftOut.isElsewhere)
     }
 
     /// Whether a change would change nothing, so that it does not matter whether it is made.
@@ -71,102 +74,6 @@ extension ScriptEvaluator {
         var copy = self
         guard copy.change(program, arguments) == .some(.some(true)) else { return false }
         return copy.effects == effects
-    }
-
-    /// Commands of the shell itself. The outer nil: it is none of them.
-    private mutating func builtin(_ name: String, _ arguments: [String?]) -> Bool?? {
-        switch name {
-        case ":", "true", "cd", "trap", "ulimit", "setup_colors": return .some(true)
-        case "exec": return arguments.isEmpty ? .some(true) : .none
-        case "set":
-            if arguments.first == "--" { self.arguments = Array(arguments.dropFirst()) }
-            return .some(true)
-        case "false": return .some(false)
-        case "exit": flow = .exit
-        case "return": flow = .leaveFunction
-        case "break": flow = .leaveLoop
-        case "continue": flow = .nextRound
-        case "shift":
-            self.arguments.removeFirst(min(self.arguments.count, Int((arguments.first ?? "1") ?? "1") ?? 1))
-            return .some(true)
-        case "export", "local", "readonly", "unset":
-            for case let argument? in arguments {
-                let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                if parts.count == 2 {
-                    variables[String(parts[0])] = .some(String(parts[1]))
-                } else if name == "unset" || (name == "local" && !argument.hasPrefix("-")) {
-                    variables[argument] = nil
-                }
-            }
-            // An assignment whose value cannot be known came as an unknown word: which one is not known either.
-            return .some(true)
-        case "umask":
-            if let mask = arguments.first.flatMap({ $0 }).flatMap({ Int($0, radix: 8) }) {
-                umask = mask & 0o777
-            }
-            return .some(true)
-        case "echo", "printf":
-            emit(print(name, arguments))
-            return .some(true)
-        case "read": return .some(nil)
-        case "cat" where arguments.isEmpty:
-            emit(variables["\u{0}stdin"] ?? nil)
-            return .some(true)
-        case "cut": return cut(arguments)
-        case "[", "test":
-            let operands = name == "[" && arguments.last == "]" ? Array(arguments.dropLast()) : arguments
-            return .some(test(operands))
-        case ".", "source":
-            let file = arguments.first.flatMap { $0 } ?? ""
-            return file == "/usr/share/debconf/confmodule" || file.hasPrefix("/usr/share/dpkg/sh/")
-                ? .some(true) : .none
-        default: return .none
-        }
-        return .some(nil)
-    }
-
-    private func print(_ name: String, _ arguments: [String?]) -> String? {
-        let known = arguments.compactMap { $0 }
-        guard known.count == arguments.count else { return nil }
-        if name == "echo" {
-            return known.first == "-n"
-                ? known.dropFirst().joined(separator: " ") : known.joined(separator: " ") + "\n"
-        }
-        guard let format = known.first, known.count == 1 || (format == "%s" || format == "%s\\n") else {
-            return nil
-        }
-        if known.count > 1 { return known[1] + (format == "%s\\n" ? "\n" : "") }
-        return format.contains("%")
-            ? nil
-            : format.split(separator: "\\n", omittingEmptySubsequences: false)
-                .joined(separator: "\n")
-    }
-
-    /// `cut -d X -f N` of a known line.
-    private mutating func cut(_ arguments: [String?]) -> Bool?? {
-        let known = arguments.compactMap { $0 }.joined(separator: " ")
-        let words = known.split(separator: " ").map(String.init)
-        var separator: Character?
-        var field: Int?
-        var rest = words[...]
-        while let word = rest.popFirst() {
-            let value =
-                word.count > 2
-                ? String(word.dropFirst(2)) : word == "-d" || word == "-f" ? rest.popFirst() : nil
-            if word.hasPrefix("-d"), let value, value.count == 1 { separator = value.first }
-            if word.hasPrefix("-f"), let value { field = Int(value) }
-        }
-        guard let separator, let field, field > 0, let input = variables["\u{0}stdin"] ?? nil else {
-            emit(nil)
-            return .some(nil)
-        }
-        for line in input.split(separator: "\n") {
-            let parts = line.split(separator: separator, omittingEmptySubsequences: false)
-            emit(
-                (parts.count == 1 ? String(line) : parts.count >= field ? String(parts[field - 1]) : "")
-                    + "\n")
-        }
-        return .some(true)
     }
 
     /// Questions whose answer the image or the effects so far give. The outer nil: it is none of them.
@@ -183,20 +90,15 @@ extension ScriptEvaluator {
             if known.first == "--compare-versions", known.count == 4, !arguments.contains(nil) {
                 return .some(ScriptEvaluator.compareVersions(known[1], known[2], known[3]))
             }
-            emit(nil)
-            return .some(nil)
+            if known == ["--print-architecture"] {
+                emit((variables["DPKG_MAINTSCRIPT_ARCH"] ?? nil).map { $0 + "\n" })
+            } else {
+                emit(nil)
+            }
+            return .some(known == ["--print-architecture"] ? true : nil)
         case "dpkg-statoverride" where known.contains("--list"):
             return .some(effects.overrides.contains(known.last.map(ImagePath.normalized) ?? ""))
         case "dpkg-divert" where known.contains("--remove"): return .some(true)
-        case "dpkg-divert" where known.contains("--add"):
-            // Every package is unpacked by now, and of two that hold one path it is known which wins: a diversion
-            // matters only where it moves a file that is there.
-            let path = known.last ?? ""
-            guard known.contains("--rename") else { return .some(true) }
-            guard path.hasPrefix("/"), !arguments.contains(nil),
-                effects.tree.resolve(path, followLast: false).flatMap(effects.tree.entry) == nil
-            else { return .none }
-            return .some(true)
         case "dpkg-divert" where known.contains("--list") || known.contains("--truename"):
             if known.contains("--truename") { emit((known.last ?? "") + "\n") }
             return .some(known.contains("--truename") ? true : false)
@@ -207,10 +109,54 @@ extension ScriptEvaluator {
                 ? effects.accounts.hasUser(known[1]) : effects.accounts.hasGroup(known[1])
             if isKnown { emit(nil) }
             return .some(isKnown)
-        case "id":
-            guard let user = known.last, !user.hasPrefix("-"), !arguments.contains(nil) else { return .none }
-            emit(nil)
-            return .some(effects.accounts.hasUser(user))
+        case "id" where !arguments.contains(nil):
+            guard let user = known.last, !user.hasPrefix("-") else {
+                // Scripts run as root.
+                emit(known.first == "-u" ? "0\n" : nil)
+                return .some(true)
+            }
+            guard effects.accounts.hasUser(user) else { return .some(false) }
+            let group = effects.accounts.users[user].map { $0.group ?? user }
+            let further = effects.accounts.members.filter { $0[1] == user }.map { $0[0] }.sorted()
+            switch known.first {
+            case "-gn", "-ng": emit(group.map { $0 + "\n" })
+            case "-Gn", "-nG": emit(group.map { ([$0] + further).joined(separator: " ") + "\n" })
+            case "-un", "-nu": emit(user + "\n")
+            default: emit(nil)
+            }
+            return .some(true)
+        case "ls" where !arguments.contains(nil):
+            let paths = known.filter { !$0.hasPrefix("-") }
+            let flags = known.filter { $0.hasPrefix("-") }.joined()
+            let isPlain = flags.allSatisfy { "-A1d".contains($0) }
+            var isThere = true
+            for path in paths.compactMap(absolute) {
+                guard let entry = effects.tree.find(path) else {
+                    isThere = false
+                    continue
+                }
+                guard isPlain else {
+                    emit(nil)
+                    continue
+                }
+                let lists = entry.kind == .directory && !flags.contains("d")
+                for name in lists ? effects.tree.names(in: path) : [path]
+                where !lists || flags.contains("A") || !name.hasPrefix(".") { emit(name + "\n") }
+            }
+            if paths.isEmpty { emit(nil) }
+            return .some(paths.isEmpty ? nil : isThere)
+        case "cmp", "diff":
+            let paths = known.filter { !$0.hasPrefix("-") }.compactMap(absolute)
+            guard paths.count == 2, !arguments.contains(nil) else { return .none }
+            guard let left = effects.tree.bytes(paths[0]), let right = effects.tree.bytes(paths[1]) else {
+                return paths.allSatisfy { effects.tree.find($0) != nil } ? .none : .some(false)
+            }
+            if left != right { emit(nil) }
+            return .some(left == right)
+        case "su" where !arguments.contains(nil): return .some(ownership(known))
+        case "postconf" where known.count == 2 && known[0] == "-h" && !arguments.contains(nil):
+            emit(PostfixSettings.value(known[1], in: effects.tree).map { $0 + "\n" })
+            return .some(true)
         case "db_get":
             guard let question = arguments.first.flatMap({ $0 }) else {
                 variables["RET"] = .some(nil)
@@ -238,12 +184,49 @@ extension ScriptEvaluator {
             emit(link + "\n")
             return .some(true)
         case "ischroot": return .some(true)
+        // The kernel's folders are there wherever a script runs.
+        case "mountpoint": return .some(known.last == "/proc" ? true : nil)
+        case "uname" where known == ["-s"] || known.isEmpty:
+            emit("Linux\n")
+            return .some(true)
+        // A security module belongs to the machine, not to an image.
+        case "aa-enabled", "aa-status", "selinuxenabled": return .some(false)
         default: return .none
         }
     }
 
-    private func find(program: String) -> String? {
-        if program.hasPrefix("/") { return effects.tree.find(program) == nil ? nil : program }
+    /// `su USER -c 'test -O PATH && test -G PATH'`: whether they are the user's. Nil for any other call.
+    private func ownership(_ arguments: [String]) -> Bool? {
+        var (user, script, rest) = (String?.none, String?.none, arguments[...])
+        while let word = rest.popFirst() {
+            switch word {
+            case "-c": script = rest.popFirst()
+            case "-s": _ = rest.popFirst()
+            default: if !word.hasPrefix("-") { user = word }
+            }
+        }
+        guard let user, var words = script?.split(whereSeparator: \.isWhitespace).map(String.init)[...] else {
+            return nil
+        }
+        var isTheirs = true
+        while let word = words.popFirst() {
+            switch word {
+            case "set": _ = words.popFirst()
+            case "test", "&&": break
+            case "-O", "-G":
+                guard let place = words.popFirst().flatMap({ effects.tree.resolve($0) }) else { return nil }
+                let change = effects.tree.changes[place]
+                isTheirs = isTheirs && (word == "-O" ? change?.user : change?.group) == user
+            default: return nil
+            }
+        }
+        return isTheirs
+    }
+
+    func find(program: String) -> String? {
+        if program.contains("/") {
+            return absolute(program).flatMap { effects.tree.find($0) == nil ? nil : $0 }
+        }
         for folder in ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin"] {
             if effects.tree.find("\(folder)/\(program)") != nil { return "/\(folder)/\(program)" }
         }

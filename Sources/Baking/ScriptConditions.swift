@@ -82,11 +82,12 @@ extension ScriptEvaluator {
     }
 
     private func file(_ flag: String, _ path: String) -> Bool? {
+        if flag == "-t" { return false }
         if flag == "-n" { return !path.isEmpty }
         if flag == "-z" { return path.isEmpty }
         if path.isEmpty { return false }
-        // Scripts change folders; which one it is now is not followed.
-        if !path.hasPrefix("/") { return nil }
+        guard let path = absolute(path) else { return nil }
+        if path.hasPrefix("/proc/sys/kernel/random") { return "efr".contains(flag.last ?? "-") }
         // What the kernel would have put there is not part of an image.
         if ["/proc", "/sys", "/dev"].contains(where: { path == $0 || path.hasPrefix($0 + "/") }) {
             return nil

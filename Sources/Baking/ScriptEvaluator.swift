@@ -11,20 +11,56 @@ struct ScriptEvaluator {
         var text: String
     }
 
+    /// A step that is refused because no image may hold its result.
+    struct Refusal: Hashable {
+        var line: Int
+        var rule: StateRule
+    }
+
+    /// How a whole script went: what is in neither list was made, or means nothing in an image.
+    struct Report: Equatable {
+        var unhandled: [Unhandled] = []
+        var refused: [Refusal] = []
+    }
+
     enum Flow { case next, exit, leaveFunction, leaveLoop, nextRound }
 
     enum Limit {
         static let steps = 50_000
         static let depth = 60
         static let rounds = 10_000
+        static let nesting = 12
+        static let textBytes = 1 << 20
     }
 
     var effects: Effects
-    var unhandled: [Unhandled] = []
+    var report = Report()
     /// Variables; nil for one whose value cannot be known. What is not in here is unset.
     var variables: [String: String?] = [:]
     var arguments: [String?]
+    /// Names of variables that programs are given too.
+    var exported: Set<String> = []
+    /// What `local` hid, innermost function last.
+    var hidden: [[String: String??]] = []
     var functions: [String: ShellNode] = [:]
+    /// Those of them that another file defines.
+    var helpers: Set<String> = []
+    /// What `$0` is.
+    var scriptName = "/script"
+    /// Where relative paths begin; nil once it cannot be known. dpkg runs scripts in the root folder.
+    var folder: String? = "/"
+    /// Whether the last command succeeded.
+    var lastStatus: Bool?
+    /// Whether the function that was just left said that it succeeded.
+    var returned: Bool?
+    /// Whether a branch that may have been taken left the function.
+    var mayHaveLeft = false
+    /// Whether what is printed comes from a refused step, so that a file of it is refused too.
+    var isTainted = false
+    /// How the last `$(…)` ended.
+    var substitutionStatus: Bool?
+    /// Programs and files being followed inside one another.
+    var nesting = 0
     /// Answers that debconf gives when nobody is asked.
     var answers: [String: String] = [:]
     var umask = 0o022
@@ -36,6 +72,9 @@ struct ScriptEvaluator {
     /// The line of the command whose words are being expanded; inside a `$(…)` that of the one around it.
     var currentLine = 1
     var outerLine: Int?
+    private var pipes = 0
+    /// How many loops a `break` still has to leave.
+    var loopsToLeave = 0
     private var steps = 0
     private var depth = 0
     private let lines: [Substring]
@@ -53,25 +92,33 @@ struct ScriptEvaluator {
     static func run(
         _ script: String, arguments: [String], environment: [String: String], answers: [String: String],
         covered: [String], effects: inout Effects
-    ) -> [Unhandled] {
-        let first = script.prefix { $0 != "\n" }
-        guard first.hasSuffix("sh") || first.contains("sh ") || !first.hasPrefix("#!") else {
-            return [Unhandled(line: 1, text: String(first))]
+    ) -> Report {
+        guard ScriptEvaluator.isShell(script) else {
+            return Report(unhandled: [Unhandled(line: 1, text: String(script.prefix { $0 != "\n" }))])
         }
         var evaluator = ScriptEvaluator(
             script: script, arguments: arguments, effects: effects, covered: covered)
         for (name, value) in environment { evaluator.variables[name] = .some(value) }
+        evaluator.exported = Set(environment.keys)
         evaluator.answers = answers
         do {
             let node = try ShellParser.parse(script)
             _ = evaluator.evaluate(node)
         } catch let problem as ShellSyntaxProblem {
-            return [Unhandled(line: problem.line, text: evaluator.source(problem.line))]
+            return Report(
+                unhandled: [Unhandled(line: problem.line, text: evaluator.source(problem.line))])
         } catch {
-            return [Unhandled(line: 1, text: "\(error)")]
+            return Report(unhandled: [Unhandled(line: 1, text: "\(error)")])
         }
         effects = evaluator.effects
-        return evaluator.unhandled
+        return evaluator.report
+    }
+
+    /// Whether a script is one for a POSIX shell.
+    static func isShell(_ script: String) -> Bool {
+        guard script.hasPrefix("#!") else { return true }
+        let words = script.prefix { $0 != "\n" }.dropFirst(2).split(separator: " ")
+        return words.prefix(2).contains { ["sh", "bash", "dash"].contains(ImagePath.name(of: String($0))) }
     }
 
     func source(_ line: Int) -> String {
@@ -82,7 +129,14 @@ struct ScriptEvaluator {
     mutating func miss(_ line: Int) {
         let line = outerLine ?? line
         let entry = Unhandled(line: line, text: source(line))
-        if !unhandled.contains(entry) { unhandled.append(entry) }
+        if !report.unhandled.contains(entry) { report.unhandled.append(entry) }
+    }
+
+    mutating func refuse(_ rule: StateRule, line: Int) {
+        isTainted = true
+        emit(nil)
+        let entry = Refusal(line: outerLine ?? line, rule: rule)
+        if !report.refused.contains(entry) { report.refused.append(entry) }
     }
 
     mutating func emit(_ text: String?) {
@@ -107,12 +161,17 @@ struct ScriptEvaluator {
         depth += 1
         defer { depth -= 1 }
         guard steps < Limit.steps, depth < Limit.depth else {
-            unhandled.append(Unhandled(line: 1, text: "the script is too long to follow"))
+            let entry = Unhandled(line: outerLine ?? currentLine, text: "the script is too long to follow")
+            if !report.unhandled.contains(entry) { report.unhandled.append(entry) }
             flow = .exit
             return nil
         }
         switch node {
-        case .simple(let command): return simple(command)
+        case .simple(let command):
+            if pipes == 0 { isTainted = false }
+            let status = simple(command)
+            lastStatus = status
+            return status
         case .list(let nodes):
             var status: Bool? = true
             for node in nodes where flow == .next { status = evaluate(node) }
@@ -127,13 +186,11 @@ struct ScriptEvaluator {
         case .loop(let condition, let isUntil, let body): return loop(condition, isUntil, body)
         case .match(let subject, let rows): return match(subject, rows)
         case .subshell(let body):
-            let before = (variables, functions)
-            let status = evaluate(body)
-            (variables, functions) = before
-            if flow == .exit { flow = .next }
-            return status
+            return apart { $0.evaluate(body) }
         case .function(let name, let body):
             functions[name] = body
+            // The lines of a helper's functions are not lines of this script.
+            if outerLine == nil { helpers.remove(name) } else { helpers.insert(name) }
             return true
         case .redirected(let body, let redirections):
             return redirected(redirections, line: nil) { $0.evaluate(body) }
@@ -149,12 +206,28 @@ struct ScriptEvaluator {
         return second == !wanted ? second : nil
     }
 
+    /// Evaluates in a process of its own: what it sets is forgotten, what it does to files stays.
+    mutating func apart(_ body: (inout ScriptEvaluator) -> Bool?) -> Bool? {
+        let before = (variables, functions, arguments, folder, umask, exported, hidden)
+        let status = body(&self)
+        (variables, functions, arguments, folder, umask, exported, hidden) = before
+        guard flow == .next else {
+            let wasLeft = flow == .exit || flow == .leaveFunction
+            flow = .next
+            return wasLeft ? returned : status
+        }
+        return status
+    }
+
     /// Evaluates what may not happen: it changes nothing for sure, and its variables are unknown afterwards.
     mutating func perhaps(_ body: (inout ScriptEvaluator) -> Bool?) -> Bool? {
         let before = variables
+        let place = folder
         doubts += 1
         let status = body(&self)
         doubts -= 1
+        if folder != place { folder = nil }
+        if flow == .exit || flow == .leaveFunction { mayHaveLeft = true }
         for (name, value) in variables where before[name] != .some(value) { variables[name] = .some(nil) }
         flow = .next
         return status
@@ -178,14 +251,19 @@ struct ScriptEvaluator {
 
     private mutating func each(_ variable: String, _ words: [ShellWord]?, _ body: ShellNode) -> Bool? {
         let fields = words.map { $0.flatMap { expand($0) } } ?? arguments
+        var status: Bool? = true
         for (round, field) in fields.enumerated() {
             guard round < Limit.rounds, flow == .next else { break }
             variables[variable] = .some(field)
-            if field == nil { _ = perhaps { $0.evaluate(body) } } else { _ = evaluate(body) }
+            if field == nil {
+                status = perhaps { $0.evaluate(body) }
+            } else {
+                status = evaluate(body)
+            }
             if flow == .nextRound { flow = .next }
         }
-        if flow == .leaveLoop { flow = .next }
-        return nil
+        leaveLoop()
+        return status
     }
 
     private mutating func loop(_ condition: ShellNode, _ isUntil: Bool, _ body: ShellNode) -> Bool? {
@@ -199,8 +277,15 @@ struct ScriptEvaluator {
             if flow == .nextRound { flow = .next }
             guard flow == .next else { break }
         }
-        if flow == .leaveLoop { flow = .next }
+        leaveLoop()
         return nil
+    }
+
+    /// One of the loops that `break` leaves is left.
+    private mutating func leaveLoop() {
+        guard flow == .leaveLoop else { return }
+        loopsToLeave -= 1
+        if loopsToLeave <= 0 { flow = .next }
     }
 
     private mutating func match(
@@ -231,15 +316,17 @@ struct ScriptEvaluator {
 
     private mutating func pipeline(_ nodes: [ShellNode]) -> Bool? {
         guard nodes.count > 1 else { return evaluate(nodes[0]) }
-        var input: String?? = .none
+        isTainted = false
+        pipes += 1
+        defer { pipes -= 1 }
+        var input: String??
         var status: Bool?
         for (index, node) in nodes.enumerated() {
             let isLast = index == nodes.count - 1
-            let before = variables
-            variables["\u{0}stdin"] = input ?? .some(nil)
-            let result = capture { $0.evaluate(node) }
-            variables = before
-            if flow == .exit || flow == .leaveFunction { flow = .next }
+            let before = variables["\u{0}stdin"]
+            if let input { variables["\u{0}stdin"] = .some(input) }
+            let result = capture { evaluator in evaluator.apart { $0.evaluate(node) } }
+            variables["\u{0}stdin"] = before
             status = result.status
             input = .some(result.text)
             if isLast { emit(result.text) }
@@ -249,63 +336,80 @@ struct ScriptEvaluator {
 
     private mutating func simple(_ command: ShellNode.SimpleCommand) -> Bool? {
         currentLine = command.line
+        if let status = declare(command) { return status }
         let fields = command.words.flatMap { expand($0) }
         let values = command.assignments.map { ($0.name, join($0.value)) }
         if fields.isEmpty {
             for (name, value) in values { variables[name] = .some(value) }
             let hasCommand = command.assignments.contains { $0.value.parts.contains { $0.isCommand } }
-            return redirected(command.redirections, line: command.line) { _ in hasCommand ? nil : true }
+            let status = hasCommand ? substitutionStatus : true
+            return redirected(command.redirections, line: command.line) { _ in status }
+        }
+        // `NAME=value command`: the command alone sees it.
+        let before = values.map { ($0.0, variables[$0.0]) }
+        let names = exported
+        for (name, value) in values {
+            variables[name] = .some(value)
+            exported.insert(name)
+        }
+        defer {
+            for (name, value) in before { variables[name] = value }
+            exported = names
         }
         return redirected(command.redirections, line: command.line) { evaluator in
             evaluator.call(fields, line: command.line)
         }
     }
 
+    /// `local`, `export` and `readonly`, whose assignments are not split into words. Nil: it is none of them.
+    private mutating func declare(_ command: ShellNode.SimpleCommand) -> Bool?? {
+        guard let name = command.words.first?.bareText, ["export", "local", "readonly"].contains(name) else {
+            return .none
+        }
+        for word in command.words.dropFirst() {
+            if let (variable, value) = ShellParser.assignment(word) {
+                let value = join(value)
+                if name == "local" { hide(variable) }
+                variables[variable] = .some(value)
+                if name == "export" { exported.insert(variable) }
+            } else {
+                for case let field? in expand(word) where !field.hasPrefix("-") {
+                    // As in dash: it keeps the value that it had outside.
+                    if name == "local" { hide(field) }
+                    if name == "export" { exported.insert(field) }
+                }
+            }
+        }
+        return .some(true)
+    }
+
+    private mutating func hide(_ name: String) {
+        guard let last = hidden.indices.last, hidden[last][name] == nil else { return }
+        hidden[last][name] = .some(variables[name])
+    }
+
     private mutating func call(_ fields: [String?], line: Int) -> Bool? {
         if let name = fields[0], let body = functions[name] {
             let before = arguments
             arguments = Array(fields.dropFirst())
-            let status = evaluate(body)
+            let didLeave = mayHaveLeft
+            mayHaveLeft = false
+            hidden.append([:])
+            let place = (outerLine, currentLine)
+            if helpers.contains(name) { outerLine = outerLine ?? line }
+            var status = evaluate(body)
+            (outerLine, currentLine) = place
+            for (name, value) in hidden.popLast() ?? [:] { variables[name] = value }
             arguments = before
-            if flow == .leaveFunction { flow = .next }
+            if flow == .leaveFunction {
+                flow = .next
+                status = returned
+            }
+            if mayHaveLeft { status = nil }
+            mayHaveLeft = didLeave
             return status
         }
         return perform(fields, line: line)
-    }
-
-    /// Runs `body` with its output going where the redirections say.
-    private mutating func redirected(
-        _ redirections: [ShellRedirection], line: Int?, _ body: (inout ScriptEvaluator) -> Bool?
-    ) -> Bool? {
-        var target: String??
-        var isAppending = false
-        var input: String??
-        for redirection in redirections {
-            switch redirection.kind {
-            case .here: input = .some(join(redirection.target))
-            case .input: input = .some(nil)
-            case .duplicate: if redirection.descriptor ?? 1 == 1 { target = .some("/dev/stderr") }
-            case .output, .append:
-                guard redirection.descriptor ?? 1 == 1 else { continue }
-                target = .some(join(redirection.target))
-                isAppending = redirection.kind == .append
-            }
-        }
-        let stdin = variables["\u{0}stdin"]
-        if let input { variables["\u{0}stdin"] = input }
-        defer { if input != nil { variables["\u{0}stdin"] = stdin } }
-        guard let target else { return body(&self) }
-        let result = capture(body)
-        if let path = target, path.hasPrefix("/dev/") { return result.status }
-        guard let path = target, let text = result.text, !isAppending, doubts == 0,
-            effects.tree.write(path, Array(text.utf8), mode: 0o666 & ~umask)
-        else {
-            let isCovered = target.flatMap { $0 }.map { path in covered.contains { "> \(path)".hasPrefix($0) }
-            }
-            if isCovered != true { miss(line ?? 1) }
-            return result.status
-        }
-        return result.status
     }
 }
 

@@ -25,8 +25,14 @@ extension ScriptEvaluator {
                 mayGlob = mayGlob || ShellPattern.isPattern(text)
                 current = current.map { $0 + text }
             } else {
-                let pieces = text.split(whereSeparator: { $0.isWhitespace })
-                if let first = text.first, first.isWhitespace, hasField {
+                let separators = variables["IFS"].map { $0 } ?? " \t\n"
+                guard let separators else {
+                    current = nil
+                    hasField = true
+                    continue
+                }
+                let pieces = text.split(whereSeparator: { separators.contains($0) })
+                if let first = text.first, separators.contains(first), hasField {
                     fields.append(current)
                     (current, hasField) = ("", false)
                 }
@@ -39,17 +45,23 @@ extension ScriptEvaluator {
                     current = current.map { $0 + piece }
                     hasField = true
                 }
-                if pieces.count > 0, let last = text.last, last.isWhitespace {
+                if pieces.count > 0, let last = text.last, separators.contains(last) {
                     fields.append(current)
                     (current, hasField) = ("", false)
                 }
             }
         }
         if hasField { fields.append(current) }
+        if case .text(let text, isQuoted: false)? = word.parts.first, text.hasPrefix("~"),
+            let first = fields.first,
+            let path = first.flatMap({ $0 })
+        {
+            fields[0] = home(path)
+        }
         return fields.flatMap { field -> [String?] in
             guard let field else { return [nil] }
             if mayGlob, let found = glob(field) { return found }
-            return [ScriptEvaluator.unescape(field)]
+            return [ShellPattern.unescape(field)]
         }
     }
 
@@ -64,32 +76,41 @@ extension ScriptEvaluator {
         return result
     }
 
-    private static func unescape(_ text: String) -> String {
-        guard text.contains("\\") else { return text }
-        var result = ""
-        var rest = Substring(text)
-        while let character = rest.popFirst() {
-            if character == "\\", let next = rest.first, "*?[\\".contains(next) {
-                result.append(rest.removeFirst())
-            } else {
-                result.append(character)
-            }
+    /// `~user/…` with the home of the user; nil where nobody knows it.
+    private func home(_ path: String) -> String? {
+        let name = String(path.dropFirst().prefix { $0 != "/" })
+        let rest = path.dropFirst(1 + name.count)
+        if name.isEmpty || name == "root" { return "/root" + rest }
+        return effects.accounts.users[name].map { $0.home + rest }
+    }
+
+    /// `$((…))` of whole numbers: sums, products and comparisons; nil where a number is not known.
+    private mutating func arithmetic(_ text: String) -> String? {
+        guard !text.hasPrefix("#") else {
+            return variables[String(text.dropFirst())].flatMap { $0 }.map { String($0.count) }
         }
-        return result
+        guard let node = try? ShellParser.parse(": \"" + text.filter { $0 != "\"" } + "\""),
+            case .list(let nodes) = node, case .simple(let command)? = nodes.first, command.words.count == 2,
+            let plain = join(command.words[1])
+        else { return nil }
+        let known = variables
+        var formula = ShellArithmetic(plain) { name in known[name].flatMap { $0 }.flatMap { Int($0) } }
+        return formula.value().map(String.init)
     }
 
     private mutating func value(of part: ShellWord.Part) -> (text: String?, isQuoted: Bool) {
         switch part {
         case .text(let text, let isQuoted): return (text, isQuoted)
-        case .arithmetic: return (nil, true)
+        case .arithmetic(let text): return (arithmetic(text), true)
         case .variable(let name, let operation, let isQuoted):
             return (variable(name, operation), isQuoted)
         case .command(let script, let isQuoted):
             guard let node = try? ShellParser.parse(script) else { return (nil, isQuoted) }
-            let before = (variables, functions, flow, outerLine, currentLine)
+            let before = (outerLine, currentLine)
             outerLine = outerLine ?? currentLine
-            let result = capture { $0.evaluate(node) }
-            (variables, functions, flow, outerLine, currentLine) = before
+            let result = capture { evaluator in evaluator.apart { $0.evaluate(node) } }
+            (outerLine, currentLine) = before
+            substitutionStatus = result.status
             var text = result.text
             while text?.last == "\n" { text?.removeLast() }
             return (text, isQuoted)
@@ -100,7 +121,7 @@ extension ScriptEvaluator {
         var value: String?? = .none
         if let position = Int(name) {
             if position == 0 {
-                value = .some("/script")
+                value = .some(scriptName)
             } else if arguments.indices.contains(position - 1) {
                 value = .some(arguments[position - 1])
             }
@@ -110,7 +131,13 @@ extension ScriptEvaluator {
             case "@", "*":
                 let known = arguments.compactMap { $0 }
                 value = .some(known.count == arguments.count ? known.joined(separator: " ") : nil)
-            case "?", "$", "!", "-", "PATH", "HOME", "IFS": value = .some(nil)
+            case "?": value = .some(lastStatus.map { $0 ? "0" : "1" })
+            case "PATH": value = .some("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            case "HOME": value = .some("/root")
+            // A number that is never two processes' at once: here there is only one.
+            case "$": value = .some("1")
+            case "IFS": value = variables["IFS"] ?? .some(" \t\n")
+            case "!", "-": value = .some(nil)
             default: value = variables[name]
             }
         }
@@ -169,26 +196,12 @@ extension ScriptEvaluator {
 
     /// The paths of the image that a pattern stands for; nil where there is none, and it stands for itself.
     private func glob(_ pattern: String) -> [String]? {
-        let parts = pattern.split(separator: "/").map(String.init)
-        guard pattern.hasPrefix("/") else { return nil }
-        var found = [""]
-        for part in parts {
-            if ShellPattern.isPattern(part) {
-                found = found.flatMap { folder -> [String] in
-                    guard let place = effects.tree.resolve(folder) else { return [] }
-                    let depth = place.isEmpty ? 0 : place.split(separator: "/").count
-                    return effects.tree.paths(below: place).filter { path in
-                        let name = ImagePath.name(of: path)
-                        return path.split(separator: "/").count == depth + 1
-                            && ShellPattern.matches(part, name)
-                            && (part.hasPrefix(".") || !name.hasPrefix("."))
-                    }.map { folder + "/" + ImagePath.name(of: $0) }
-                }
-            } else {
-                found = found.map { $0 + "/" + ScriptEvaluator.unescape(part) }
-            }
+        if pattern.hasPrefix("/") {
+            let found = effects.tree.matches(pattern)
+            return found.isEmpty ? nil : found
         }
-        found = found.filter { effects.tree.find($0) != nil }
+        guard let start = absolute("") else { return nil }
+        let found = effects.tree.matches(start + pattern).map { String($0.dropFirst(start.count)) }
         return found.isEmpty ? nil : found
     }
 }

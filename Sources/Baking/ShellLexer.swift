@@ -10,6 +10,8 @@ struct ShellLexer {
     private let text: [Character]
     private var offset = 0
     private(set) var line = 1
+    /// Whether space stands before the last token: only `2>` is a descriptor, `2 >` is a word.
+    private(set) var hasSpace = false
     /// Here-documents whose text begins after the next newline.
     private var pending: [(delimiter: String, isQuoted: Bool, stripsTabs: Bool, id: Int)] = []
     private(set) var documents: [Int: ShellWord] = [:]
@@ -28,6 +30,7 @@ struct ShellLexer {
     }
 
     mutating func next() throws -> Token {
+        let start = offset
         while let character = current {
             if character == " " || character == "\t" || character == "\r" {
                 offset += 1
@@ -40,6 +43,7 @@ struct ShellLexer {
                 break
             }
         }
+        hasSpace = offset > start
         guard let character = current else { return .end }
         if character == "\n" || character == "\r\n" {
             offset += 1
@@ -224,13 +228,12 @@ struct ShellLexer {
         offset += 1
         guard let character = current else { return nil }
         if follows("((") {
-            _ = try nested("(", ")")
-            return .arithmetic
+            return .arithmetic(try nested("(", ")"))
         }
         if character == "(" { return .command(try nested("(", ")"), isQuoted: isQuoted) }
         if character == "{" {
             let inner = try nested("{", "}")
-            if inner.hasPrefix("#"), inner.count > 1 { return .arithmetic }
+            if inner.hasPrefix("#"), inner.count > 1 { return .arithmetic(inner) }
             let name = inner.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
             if name.isEmpty, let first = inner.first {
                 return .variable(String(first), operation: String(inner.dropFirst()), isQuoted: isQuoted)

@@ -136,7 +136,22 @@ struct ShellParser {
             return try simpleOrFunction(isFunction: false)
         }
         var redirections: [ShellRedirection] = []
-        while let redirection = try redirection(descriptor: nil) { redirections.append(redirection) }
+        while true {
+            if case .word(let word) = token, let number = word.bareText.flatMap(Int.init) {
+                // A number counts only with a redirection right behind it.
+                let here = self
+                try advance()
+                guard !lexer.hasSpace, let redirection = try redirection(descriptor: number) else {
+                    self = here
+                    break
+                }
+                redirections.append(redirection)
+            } else if let redirection = try redirection(descriptor: nil) {
+                redirections.append(redirection)
+            } else {
+                break
+            }
+        }
         return redirections.isEmpty ? node : .redirected(node, redirections)
     }
 
@@ -221,7 +236,8 @@ struct ShellParser {
         while true {
             if case .word(let word) = token {
                 try advance()
-                if let number = word.bareText.flatMap(Int.init), case .symbol(let symbol) = token,
+                if let number = word.bareText.flatMap(Int.init), !lexer.hasSpace,
+                    case .symbol(let symbol) = token,
                     symbol.first == "<" || symbol.first == ">"
                 {
                     if let redirection = try redirection(descriptor: number) {
@@ -263,7 +279,7 @@ struct ShellParser {
     }
 
     /// `name=value` in front of a command.
-    private static func assignment(_ word: ShellWord) -> (name: String, value: ShellWord)? {
+    static func assignment(_ word: ShellWord) -> (name: String, value: ShellWord)? {
         guard case .text(let text, isQuoted: false)? = word.parts.first,
             let equals = text.firstIndex(of: "="),
             equals > text.startIndex, !text.first!.isNumber,

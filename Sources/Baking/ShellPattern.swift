@@ -69,4 +69,19 @@ enum ShellPattern {
         default: return first == character ? rest : nil
         }
     }
+
+    /// A pattern without pattern characters as the text that it means.
+    static func unescape(_ text: String) -> String {
+        guard text.contains("\\") else { return text }
+        var result = ""
+        var rest = Substring(text)
+        while let character = rest.popFirst() {
+            if character == "\\", let next = rest.first, "*?[\\".contains(next) {
+                result.append(rest.removeFirst())
+            } else {
+                result.append(character)
+            }
+        }
+        return result
+    }
 }

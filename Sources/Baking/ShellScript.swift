@@ -40,7 +40,7 @@ struct ShellWord {
         /// `$name`, or `${name<operation>word}` with the operation as it stands.
         case variable(String, operation: String, isQuoted: Bool)
         case command(String, isQuoted: Bool)
-        case arithmetic
+        case arithmetic(String)
     }
 
     var parts: [Part]

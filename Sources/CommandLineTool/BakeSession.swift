@@ -39,6 +39,7 @@ struct BakeSession {
         let result = try await ImageBaker(store: store, clock: { Instant.fromClock }).bake(
             spec.image, specFolder: folder, lock: lock, service: spec.service, progress: BakeSession.show)
         for warning in result.warnings { Screen.warn(warning) }
+        for note in result.notes { Screen.note(note) }
         return result
     }
 

@@ -34,6 +34,8 @@ enum Screen {
 
     static func warn(_ text: String) { tell(coloured("warning: ", .yellow) + text) }
 
+    static func note(_ text: String) { tell("note: " + text) }
+
     static func fail(_ failures: [Failure]) {
         for failure in failures {
             tell(coloured("error: ", .red) + failure.description)

@@ -25,6 +25,7 @@ struct Bake: AsyncParsableCommand {
         var packages: Int
         var wasCached: Bool
         var warnings: [String]
+        var notes: [String]
     }
 
     func run() async throws {
@@ -36,7 +37,8 @@ struct Bake: AsyncParsableCommand {
             try Screen.answer(
                 Answer(
                     digest: result.image.digest, size: result.image.size, layers: result.image.layers.count,
-                    packages: result.record.packages, wasCached: result.wasCached, warnings: result.warnings))
+                    packages: result.record.packages, wasCached: result.wasCached, warnings: result.warnings,
+                    notes: result.notes))
         case .text: Screen.answer("\(result.image.digest)\(result.summary)")
         }
     }
