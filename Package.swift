@@ -111,11 +111,11 @@ let package = Package(
             name: "testserver", path: "Tests/TestServer", cSettings: [.define("_GNU_SOURCE")],
             // Its images have a C library and nothing of Swift.
             linkerSettings: [.linkedLibrary("pthread"), .unsafeFlags(["-static-executable"])]),
-        tests("ModelTests", ["Model"]),
+        tests("ModelTests", ["Model", "TestKit"]),
         tests("SpecFileTests", ["Model", "SpecFile"]),
         tests("PlanningTests", ["Model", "Ports", "Planning", "TestKit"]),
         tests("ImageFormatTests", ["Model", "ImageFormat", crypto]),
-        tests("BakingTests", ["Model", "Ports", "ImageFormat", "Baking"]),
+        tests("BakingTests", ["Model", "Ports", "ImageFormat", "Baking", "TestKit"]),
         tests("HostPlatformTests", ["Model", "Ports", "HostPlatform", "CLinux", logging]),
         tests("StorageTests", ["Model", "Ports", "Storage"]),
         tests("ExecutionTests", ["Model", "Ports", "Planning", "Execution", "Storage", logging]),

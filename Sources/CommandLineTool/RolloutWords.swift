@@ -81,22 +81,6 @@ enum Hint {
     }
 }
 
-extension Gate.Kind {
-    /// What is asked, for people.
-    var question: String {
-        switch self {
-        case .health(let span): "healthy for \(span)"
-        case .http(let path, let status, _): "GET \(path) is to answer \(status)"
-        case .command(let command): "running \(command.joined(separator: " "))"
-        case .approval: "somebody's approval"
-        case .analysis(let span): "comparing for \(span)"
-        case .webhook(let url): "asking \(url)"
-        case .query(let query): "looking at \(query.query)"
-        case .visits(let path, let count): "asking for \(path) \(count) times"
-        }
-    }
-}
-
 extension TrafficCounts {
     /// `12,345 requests, 0 refused, 0 cut, 0 failed`: those are what no instance answered.
     var text: String {

@@ -8,6 +8,7 @@ package struct DebianVersion: Sendable, Comparable, CustomStringConvertible {
 
     package static func == (left: DebianVersion, right: DebianVersion) -> Bool { left.order(right) == 0 }
     package static func < (left: DebianVersion, right: DebianVersion) -> Bool { left.order(right) < 0 }
+
     private var parts: (epoch: ArraySlice<UInt8>, upstream: ArraySlice<UInt8>, revision: ArraySlice<UInt8>) {
         var rest = Array(text.utf8)[...]
         var epoch: ArraySlice<UInt8> = []

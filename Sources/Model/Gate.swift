@@ -45,6 +45,22 @@ package struct Gate: Hashable, Sendable, Codable {
     }
 }
 
+extension Gate.Kind {
+    /// What is asked, for people.
+    package var question: String {
+        switch self {
+        case .health(let span): "healthy for \(span)"
+        case .http(let path, let status, _): "GET \(path) is to answer \(status)"
+        case .command(let command): "running \(command.joined(separator: " "))"
+        case .approval: "somebody's approval"
+        case .analysis(let span): "comparing for \(span)"
+        case .webhook(let url): "asking \(url)"
+        case .query(let query): "looking at \(query.query)"
+        case .visits(let path, let count): "asking for \(path) \(count) times"
+        }
+    }
+}
+
 /// A Prometheus instant query that gives one value.
 package struct MetricQuery: Hashable, Sendable, Codable {
     /// The server, `http://127.0.0.1:9090`.

@@ -28,9 +28,14 @@ extension Draft {
         }
         notes.append(
             Note(
-                .gateOpened, "gate \(gate.name): \(gate.kind.text(state.key, gate.name))",
+                .gateOpened,
+                "gate \(gate.name): \(gate.kind == .approval ? approving(gate) : gate.kind.question)",
                 release: state.rollout?.to))
         lookSoon()
+    }
+
+    private func approving(_ gate: Gate) -> String {
+        "`kiln rollout approve \(state.key) --gate \(gate.name)` goes on"
     }
 
     /// The answer that is there, if any.
@@ -151,22 +156,6 @@ extension Draft {
         for task in tasks where !isTask(task.id) || task.condition == .dead(.halfMade) {
             guard task.condition != .pending else { continue }
             removals.append(.remove(task.id, reason: .taskEnded, grace: .zero))
-        }
-    }
-}
-
-extension Gate.Kind {
-    /// What it asks, for people.
-    func text(_ key: ServiceKey, _ name: String) -> String {
-        switch self {
-        case .health(let span): "healthy for \(span)"
-        case .http(let path, let status, _): "GET \(path) is to answer \(status)"
-        case .command(let command): "running \(command.joined(separator: " "))"
-        case .approval: "`kiln rollout approve \(key) --gate \(name)` goes on"
-        case .analysis(let span): "comparing for \(span)"
-        case .webhook(let url): "asking \(url)"
-        case .query(let query): "looking at \(query.query)"
-        case .visits(let path, let count): "asking for \(path) \(count) times"
         }
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import ImageFormat
 import Model
+import TestKit
 import Testing
 
 @testable import Baking
@@ -9,36 +10,24 @@ import Testing
 @Suite struct HostileInputTests {
     private static let seeds = 0..<3000
 
-    /// The same numbers for the same seed (SplitMix64).
-    private struct Draws {
-        var state: UInt64
-
-        mutating func next(_ count: Int) -> Int {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-            return Int((mixed ^ (mixed >> 31)) % UInt64(max(1, count)))
-        }
-    }
-
     /// `bytes` with a few of them changed, repeated, moved or gone.
     private static func damaged(_ bytes: [UInt8], seed: Int) -> [UInt8] {
-        var draws = Draws(state: UInt64(seed))
+        var generator = SeededGenerator(seed: UInt64(seed))
+        func next(_ count: Int) -> Int { Int.random(in: 0..<max(1, count), using: &generator) }
         var result = bytes
-        for _ in 0...draws.next(4) where !result.isEmpty {
-            let place = draws.next(result.count)
-            let end = min(result.count, place + 1 + draws.next(64))
-            switch draws.next(6) {
-            case 0: result[place] = UInt8(draws.next(256))
-            case 1: result[place] ^= 1 << UInt8(draws.next(8))
+        for _ in 0...next(4) where !result.isEmpty {
+            let place = next(result.count)
+            let end = min(result.count, place + 1 + next(64))
+            switch next(6) {
+            case 0: result[place] = UInt8(next(256))
+            case 1: result[place] ^= 1 << UInt8(next(8))
             case 2: result.removeSubrange(place..<end)
-            case 3: result.insert(contentsOf: result[place..<end], at: draws.next(result.count))
+            case 3: result.insert(contentsOf: result[place..<end], at: next(result.count))
             case 4: result.removeLast(result.count - place)
             // Digits become other digits: sizes and counts are what readers trust.
             default:
                 for index in place..<end where (0x30...0x39).contains(result[index]) {
-                    result[index] = 0x30 + UInt8(draws.next(10))
+                    result[index] = 0x30 + UInt8(next(10))
                 }
             }
         }

@@ -22,18 +22,7 @@ struct ScriptBench {
         for (path, text) in files.sorted(by: { $0.key < $1.key }) {
             package.file(path, text, mode: modes[path] ?? (text.hasPrefix("#!") ? 0o755 : 0o644))
         }
-        let contents = Dictionary(
-            package.entries.map { (MergedUsr.path($0.entry.path), $0.content) }, uniquingKeysWith: { $1 })
-        let data = PackageMaker.tar(package.entries)
-        let entries = try data.withUnsafeBytes { try PackageContent($0, place: "base").items.map(\.entry) }
-        let fragment = PackageFragment(
-            name: "base", version: "1", modifiedAt: 9,
-            layer: ImageLayer(digest: .sha256([]), size: 0, diffID: .sha256([])), entries: entries,
-            control: ControlParagraph(fields: []))
-        let tree = try ImageTree([fragment]) { _, _ in [] }
-        return Effects(
-            tree: EffectTree(base: tree, modifiedAt: 9, packages: ["base"]) { contents[$0] },
-            accounts: AccountRequests(knownUsers: ["root", "www-data"], knownGroups: ["root", "adm"]))
+        return try package.effects()
     }
 
     func run(_ script: String, answers: [String: String] = [:]) throws -> Run {
@@ -43,5 +32,23 @@ struct ScriptBench {
             environment: ["DPKG_ROOT": "", "DPKG_MAINTSCRIPT_ARCH": "amd64"], answers: answers, covered: [],
             effects: &effects)
         return Run(effects: effects, report: report)
+    }
+}
+
+extension PackageMaker {
+    /// An image of this package alone, before any script.
+    func effects() throws -> Effects {
+        let contents = Dictionary(
+            entries.map { (MergedUsr.path($0.entry.path), $0.content) }, uniquingKeysWith: { $1 })
+        let data = PackageMaker.tar(entries)
+        let content = try data.withUnsafeBytes { try PackageContent($0, place: "base").items.map(\.entry) }
+        let fragment = PackageFragment(
+            name: "base", version: "1", modifiedAt: 9,
+            layer: ImageLayer(digest: .sha256([]), size: 0, diffID: .sha256([])), entries: content,
+            control: ControlParagraph(fields: []))
+        let tree = try ImageTree([fragment]) { _, _ in [] }
+        return Effects(
+            tree: EffectTree(base: tree, modifiedAt: 9, packages: ["base"]) { contents[$0] },
+            accounts: AccountRequests(knownUsers: ["root", "www-data"], knownGroups: ["root", "adm"]))
     }
 }

@@ -17,18 +17,7 @@ struct ScriptEvaluatorTests {
         package.file("usr/share/x/default", "the default")
         package.file("bin/tool", "", mode: 0o755)
         package.link("etc/link", to: "x.d")
-        let contents = Dictionary(
-            package.entries.map { (MergedUsr.path($0.entry.path), $0.content) }, uniquingKeysWith: { $1 })
-        let data = PackageMaker.tar(package.entries)
-        let entries = try data.withUnsafeBytes { try PackageContent($0, place: "base").items.map(\.entry) }
-        let fragment = PackageFragment(
-            name: "base", version: "1", modifiedAt: 9,
-            layer: ImageLayer(digest: .sha256([]), size: 0, diffID: .sha256([])), entries: entries,
-            control: ControlParagraph(fields: []))
-        let tree = try ImageTree([fragment]) { _, _ in [] }
-        var effects = Effects(
-            tree: EffectTree(base: tree, modifiedAt: 9, packages: ["base"]) { contents[$0] },
-            accounts: AccountRequests(knownUsers: ["root", "www-data"], knownGroups: ["root", "adm"]))
+        var effects = try package.effects()
         let missed = ScriptEvaluator.run(
             "#!/bin/sh\nset -e\n" + script, arguments: arguments, environment: ["DPKG_ROOT": ""],
             answers: answers,

@@ -6,14 +6,7 @@ import WireAPI
 /// Canaries on the real host, under load: what the router counted decides.
 extension OnThisHost {
     @Suite(.serialized) struct CanaryTests {
-        private static let spec = """
-            kiln: 1
-            service: hello
-            image:
-              distribution: debian/bookworm
-              packages: [libc6]
-              files: [{from: testserver, to: /usr/bin/testserver}]
-              command: [/usr/bin/testserver]
+        private static let settings = """
             run:
               replicas: 4
               port: 8080
@@ -32,7 +25,7 @@ extension OnThisHost {
         /// A site whose first release serves.
         private func site() throws -> Site {
             let site = try Site()
-            try site.addTestServer("canary", Self.spec)
+            try site.addTestServer("canary", Self.settings)
             try site.start()
             let first = try site.deploy("canary")
             try #require(first.status == 0, "\(first.errors)\(first.output)")

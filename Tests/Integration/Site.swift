@@ -38,13 +38,25 @@ final class Site: @unchecked Sendable {
         try edit(name) { $0.replacing(#/(?m)^listen:.*$/#, with: "listen: 127.0.0.1:\(self.port)") }
     }
 
-    /// A service that runs the test server, by a spec that listens on port 8000.
-    func addTestServer(_ name: String, _ spec: String) throws {
+    private static let testServer = """
+        kiln: 1
+        service: hello
+        image:
+          distribution: debian/bookworm
+          packages: [libc6]
+          files: [{from: testserver, to: /usr/bin/testserver}]
+          command: [/usr/bin/testserver]
+
+        """
+
+    /// A service that runs the test server; `settings`: the rest of its spec, which listens on port 8000.
+    func addTestServer(_ name: String, _ settings: String) throws {
         let path = "\(folder)/\(name)"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         let products = URL(fileURLWithPath: KilnProgram.path).deletingLastPathComponent().path
         try FileManager.default.copyItem(atPath: products + "/testserver", toPath: path + "/testserver")
-        let text = spec.replacingOccurrences(of: "127.0.0.1:8000", with: "127.0.0.1:\(port)")
+        let text = (Site.testServer + settings).replacingOccurrences(
+            of: "127.0.0.1:8000", with: "127.0.0.1:\(port)")
         try text.write(toFile: path + "/kiln.yaml", atomically: true, encoding: .utf8)
     }
 

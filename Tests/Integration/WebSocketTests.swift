@@ -6,14 +6,7 @@ import WireAPI
 /// Connections that outlive a request: they are drained to their own limit, and then closed in order.
 extension OnThisHost {
     @Suite(.serialized) struct WebSocketTests {
-        private static let spec = """
-            kiln: 1
-            service: hello
-            image:
-              distribution: debian/bookworm
-              packages: [libc6]
-              files: [{from: testserver, to: /usr/bin/testserver}]
-              command: [/usr/bin/testserver]
+        private static let settings = """
             run:
               port: 8080
               health: {path: /health, interval: 500ms, timeout: 2s}
@@ -25,7 +18,7 @@ extension OnThisHost {
 
         @Test func `a WebSocket outlives the switch, and is closed in order when its time is over`() throws {
             let site = try Site()
-            try site.addTestServer("chat", Self.spec)
+            try site.addTestServer("chat", Self.settings)
             try site.start()
             try #require(try site.deploy("chat").status == 0)
             let old = try WebSocket(port: site.port)

@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import Testing
 
 @testable import Model
@@ -25,14 +26,11 @@ import Testing
     }
 
     @Test func `dpkg orders drawn versions the same way`() throws {
-        var random = UInt64(7)
-        func draw(_ count: UInt64) -> Int {
-            random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return Int((random >> 33) % count)
-        }
+        var generator = SeededGenerator(seed: 7)
+        func draw(_ count: Int) -> Int { Int.random(in: 0..<count, using: &generator) }
         let signs = Array("0123456789.+~abz")
         func version() -> String {
-            let text = String((0..<(1 + draw(5))).map { _ in signs[draw(UInt64(signs.count))] })
+            let text = String((0..<(1 + draw(5))).map { _ in signs[draw(signs.count)] })
             return (draw(3) == 0 ? "1:" : "") + "\(draw(3))" + text + (draw(2) == 0 ? "-\(draw(12))" : "")
         }
         var script = ""

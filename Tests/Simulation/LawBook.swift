@@ -54,9 +54,11 @@ struct LawBook: Sendable {
     /// Takes in how many can serve and how many have to; whether that is too few through Kiln's doing.
     mutating func isShort(able: Int, needed: Int, at time: Int) -> Bool {
         if needed > capacityNeeded { growsUntil = time + LawBook.timeToGrow }
-        if time < growsUntil { isCapacityDue = false }
         capacityNeeded = needed
-        if time < growsUntil { return false }
+        guard time >= growsUntil else {
+            isCapacityDue = false
+            return false
+        }
         if able >= needed {
             isCapacityDue = true
             return false

@@ -32,9 +32,7 @@ extension ImageVerb {
 
         func run() async throws {
             let store = try root.openStore()
-            let contents = try [from, to].map { name in
-                try ImageContents(try ImageName.find(name, in: store).digest, store: store)
-            }
+            let contents = try [from, to].map { try ImageContents(named: $0, in: store) }
             let difference = contents[0].difference(to: contents[1])
             guard output.output == .text else { return try Screen.answer(difference) }
             for line in lines(difference) { Screen.answer(line) }
@@ -90,8 +88,7 @@ extension ImageVerb {
         }
 
         func run() async throws {
-            let store = try root.openStore()
-            let contents = try ImageContents(try ImageName.find(image, in: store).digest, store: store)
+            let contents = try ImageContents(named: image, in: try root.openStore())
             let rows = zip(contents.image.layers, contents.origins).map { layer, origin in
                 var names: [String] = []
                 if case .packages(let all) = origin { names = all }
@@ -133,8 +130,7 @@ extension ImageVerb {
         }
 
         func run() async throws {
-            let store = try root.openStore()
-            let contents = try ImageContents(try ImageName.find(image, in: store).digest, store: store)
+            let contents = try ImageContents(named: image, in: try root.openStore())
             let why = try contents.why(path)
             let layer = contents.image.layers[why.layer].digest
             let answer = Answer(
@@ -177,8 +173,7 @@ extension ImageVerb {
         @OptionGroup var root: RootOptions
 
         func run() async throws {
-            let store = try root.openStore()
-            let contents = try ImageContents(try ImageName.find(image, in: store).digest, store: store)
+            let contents = try ImageContents(named: image, in: try root.openStore())
             guard let distribution = contents.distribution else {
                 throw Failure(
                     .notFound, "the image does not say of which distribution it is",
@@ -195,6 +190,13 @@ extension ImageVerb {
 }
 
 extension BillOfMaterials.Format: ExpressibleByArgument {}
+
+extension ImageContents {
+    /// What is inside the image that people call so.
+    fileprivate init(named name: String, in store: any ImageStore) throws {
+        try self.init(try ImageName.find(name, in: store).digest, store: store)
+    }
+}
 
 extension ImageContents.Origin {
     /// One word for programs.

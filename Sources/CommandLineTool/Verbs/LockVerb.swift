@@ -43,27 +43,22 @@ struct LockVerb: AsyncParsableCommand {
         if check { return try answer(try verified(session), since: nil) }
         let old = try session.lockThatIs()
         guard security || !update.isEmpty else { return try answer(try await session.makeLock(), since: old) }
-        guard let old else { throw noLock }
-        try expectLocked(update, in: old)
+        // Where there is none, reading it says so.
+        let locked = try old ?? LockFile.read(spec.lockPath)
+        try expectLocked(update, in: locked)
         let what: PackageSolver.Update = security ? .security : .only(update)
-        try answer(try await session.makeLock(updating: (old, what)), since: old)
-    }
-
-    private var noLock: Failure {
-        Failure(.fileMissing, "there is no lock", at: spec.lockPath, suggestion: "run `kiln lock`")
+        try answer(try await session.makeLock(updating: (locked, what)), since: locked)
     }
 
     /// The lock, where it is the recipe's.
     private func verified(_ session: BakeSession) throws -> Lock {
-        guard let lock = try session.lockThatIs() else { throw stale("there is none") }
-        if let why = lock.staleness(for: session.spec.image) {
-            throw stale(why)
+        guard let lock = try session.lockThatIs() else {
+            throw Failure(
+                .lockStale, "the lock is stale: there is none", at: spec.lockPath,
+                suggestion: "run `kiln lock`")
         }
+        try lock.expectFresh(for: session.spec.image, place: spec.lockPath)
         return lock
-    }
-
-    private func stale(_ why: String) -> Failure {
-        Failure(.lockStale, "the lock is stale: \(why)", at: spec.lockPath, suggestion: "run `kiln lock`")
     }
 
     private func expectLocked(_ names: [String], in lock: Lock) throws {
