@@ -14,6 +14,7 @@ func product(_ name: String, _ package: String) -> Target.Dependency {
 let argumentParser = product("ArgumentParser", "swift-argument-parser")
 let asyncHTTPClient = product("AsyncHTTPClient", "async-http-client")
 let crypto = product("Crypto", "swift-crypto")
+let cryptoExtras = product("CryptoExtras", "swift-crypto")
 let grdb = product("GRDB", "GRDB.swift")
 let hummingbird = product("Hummingbird", "hummingbird")
 let httpTypes = product("HTTPTypes", "swift-http-types")
@@ -28,8 +29,8 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+func tests(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
 func system(_ name: String, _ pkgConfig: String, apt package: String) -> Target {
@@ -59,7 +60,7 @@ let package = Package(
         system("CLZMA", "liblzma", apt: "liblzma-dev"),
         system("CZstd", "libzstd", apt: "libzstd-dev"),
         system("CLibdeflate", "libdeflate", apt: "libdeflate-dev"),
-        .target(name: "CDeflate", cSettings: [.unsafeFlags(["-O2"])]),
+        .target(name: "CDeflate", cSettings: [.unsafeFlags(["-O3"])]),
         .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
 
         library("Model"),
@@ -67,14 +68,15 @@ let package = Package(
         library("SpecFile", ["Model", product("Yams", "Yams")]),
         library("Planning", ["Model"]),
         library("ImageFormat", ["Model", "CDeflate", "CLZMA", "CZstd", "CLibdeflate", crypto]),
-        library("Trust", ["Model", crypto]),
+        library("Trust", ["Model", crypto, cryptoExtras]),
         library("Ports", ["Model"]),
         library("WireAPI", ["Model"]),
 
         library("Baking", ["Model", "ImageFormat", "Ports", asyncHTTPClient, nio, nioHTTP1]),
         library("Execution", ["Model", "Planning", "Trust", "Ports", logging]),
-        library("HostPlatform", ["Model", "Ports", "CLinux", logging]),
+        library("HostPlatform", ["Model", "Ports", "WireAPI", "CLinux", crypto, logging]),
         library("Storage", ["Model", "Ports", "Trust", grdb]),
+        library("Notary", ["Model", "Ports", "Trust", asyncHTTPClient, nio, nioHTTP1, nioPosix]),
         library("GateClient", ["Model", "Ports", asyncHTTPClient, nio, nioHTTP1, nioPosix]),
         library(
             "RegistryClient",
@@ -86,20 +88,23 @@ let package = Package(
         library(
             "CommandLineTool",
             [
-                "Model", "WireAPI", "SpecFile", "ImageFormat", "Baking", "RegistryClient", "Ports",
-                argumentParser,
+                "Model", "WireAPI", "SpecFile", "ImageFormat", "Trust", "Baking", "RegistryClient",
+                "Notary", "Ports", argumentParser,
             ]),
 
         .executableTarget(
             name: "kiln",
             dependencies: [
                 "Model", "Ports", "Trust", "SpecFile", "Baking", "Execution", "HostPlatform", "Storage",
-                "GateClient", "WebServer", "CommandLineTool", lifecycle, logging,
+                "GateClient", "Notary", "WebServer", "CommandLineTool", lifecycle, logging,
                 product("UnixSignals", "swift-service-lifecycle"),
             ], swiftSettings: settings),
 
         .target(
             name: "TestKit", dependencies: ["Model", "Ports"], path: "Tests/TestKit", swiftSettings: settings),
+        .target(
+            name: "TestWeb", dependencies: [nio, nioHTTP1, nioPosix], path: "Tests/TestWeb",
+            swiftSettings: settings),
         .target(
             name: "Simulation", dependencies: ["Model", "Planning", "Execution", "TestKit"],
             path: "Tests/Simulation", exclude: ["Command"], swiftSettings: settings),
@@ -115,27 +120,44 @@ let package = Package(
         tests("SpecFileTests", ["Model", "SpecFile"]),
         tests("PlanningTests", ["Model", "Ports", "Planning", "TestKit"]),
         tests("ImageFormatTests", ["Model", "ImageFormat", crypto]),
-        tests("BakingTests", ["Model", "Ports", "ImageFormat", "Baking", "TestKit"]),
-        tests("HostPlatformTests", ["Model", "Ports", "HostPlatform", "CLinux", logging]),
-        tests("StorageTests", ["Model", "Ports", "Storage"]),
-        tests("ExecutionTests", ["Model", "Ports", "Planning", "Execution", "Storage", logging]),
-        tests("WireAPITests", ["Model", "WireAPI"]),
-        tests("CommandLineToolTests", ["Model", "WireAPI", "CommandLineTool"]),
+        tests(
+            "BakingTests",
+            ["Model", "Ports", "ImageFormat", "Baking", "Storage", "TestKit", "TestWeb", nioHTTP1]),
+        tests("HostPlatformTests", ["Model", "Ports", "WireAPI", "HostPlatform", "CLinux", logging]),
+        tests("StorageTests", ["Model", "Ports", "Trust", "Storage", "TestKit", grdb]),
+        tests(
+            "ExecutionTests",
+            ["Model", "Ports", "Planning", "Execution", "Storage", "Trust", "TestKit", logging]),
+        tests("TrustTests", ["Model", "Trust", "TestKit", crypto], exclude: ["checklog"]),
+        tests(
+            "NotaryTests",
+            ["Model", "Ports", "Trust", "Notary", "Storage", "TestKit", "TestWeb", nioHTTP1]),
+        tests("WireAPITests", ["Model", "WireAPI", "TestKit"]),
+        tests("CommandLineToolTests", ["Model", "WireAPI", "Trust", "CommandLineTool", "TestKit"]),
         tests("GateClientTests", ["Model", "Ports", "GateClient", nio, nioHTTP1, nioPosix]),
         tests(
             "RegistryClientTests",
             [
-                "Model", "Ports", "ImageFormat", "RegistryClient", "Baking", "Storage", "TestKit", nio,
-                nioHTTP1, nioPosix,
+                "Model", "Ports", "ImageFormat", "RegistryClient", "Baking", "Storage", "TestKit", "TestWeb",
+                nioHTTP1,
             ]),
         tests(
             "Integration",
             [
-                "Model", "WireAPI", "Ports", "Baking", "Execution", "HostPlatform", "Storage", "testserver",
-                logging,
-            ]),
+                "Model", "WireAPI", "Ports", "Trust", "Baking", "Execution", "HostPlatform", "Storage",
+                "testserver",
+                "TestKit", logging,
+            ], exclude: ["packages.yaml", "sets"]),
         .executableTarget(
             name: "PlanBenchmark", dependencies: ["Model", "Planning"], path: "Benchmarks/Plan",
             swiftSettings: settings),
+        .executableTarget(
+            name: "TrustBenchmark",
+            dependencies: [
+                "Model", "Ports", "Trust", "Storage", "Execution", "CommandLineTool", logging,
+            ], path: "Benchmarks/Trust", swiftSettings: settings),
+        .executableTarget(
+            name: "DriftBenchmark", dependencies: ["Model", "Ports", "Trust", "HostPlatform", logging],
+            path: "Benchmarks/Drift", swiftSettings: settings),
     ]
 )

@@ -22,7 +22,8 @@ struct Accounts: Hashable, Sendable {
 
     /// First number that accounts of packages get; Debian gives 0 to 99 itself.
     static let firstID = 100
-    static let lastID = 999
+    /// Debian's own tools stop at 999; an image of more accounts goes on.
+    static let lastID = 59_999
 
     /// Reads the two files; lines that are no accounts are left out.
     init(passwd: String, group: String) {
@@ -44,24 +45,27 @@ struct Accounts: Hashable, Sendable {
     func user(_ name: String) -> User? { users.first { $0.name == name } }
     func group(_ name: String) -> Group? { groups.first { $0.name == name } }
 
-    /// Gives every request a number: the one it asks for, else the lowest that is free, in the order of the names, so
-    /// that nothing but the set of accounts decides.
-    mutating func add(_ requests: AccountRequests) {
+    /// Gives every request a number: the one it asks for, else the one that it had (`locked`), else the lowest that
+    /// is free, in the order of the names, so that nothing but the lock and the set of accounts decides. Returns the
+    /// numbers that no request asked for, by name.
+    @discardableResult
+    mutating func add(_ requests: AccountRequests, locked: [String: Int] = [:]) -> [String: Int] {
         var taken = Set(users.map(\.id)).union(groups.map(\.id))
         for case let id? in requests.users.values.map(\.id) { taken.insert(id) }
         for case let id? in requests.groups.values { taken.insert(id) }
+        let names = Set(requests.users.keys).union(requests.groups.keys).sorted()
         var given: [String: Int] = [:]
+        for name in names {
+            if let id = locked[name], taken.insert(id).inserted { given[name] = id }
+        }
         func number(_ name: String, _ wanted: Int?) -> Int {
             if let wanted { return wanted }
             if let id = given[name] { return id }
-            let id =
-                (Accounts.firstID...Accounts.lastID).first { !taken.contains($0) } ?? Accounts.lastID + 1
-                + given.count
+            let id = (Accounts.firstID...Accounts.lastID).first { !taken.contains($0) } ?? Accounts.lastID
             taken.insert(id)
             given[name] = id
             return id
         }
-        let names = Set(requests.users.keys).union(requests.groups.keys).sorted()
         for name in names {
             if let wanted = requests.groups[name] {
                 let id = number(name, wanted ?? requests.users[name]?.id)
@@ -85,6 +89,7 @@ struct Accounts: Hashable, Sendable {
             else { continue }
             groups[index].members.append(member[1])
         }
+        return given
     }
 
     var passwd: String {

@@ -10,7 +10,7 @@ struct AptComplaint: Hashable {
 
     var isVersion: Bool { version != nil }
 
-    func message(in distribution: Recipe.Distribution) -> String {
+    func message(in distribution: String) -> String {
         if let version { return "the archives of \(distribution) have no \(name) of version \(version)" }
         return isVirtual
             ? "\(name) is only a name that other packages provide in \(distribution)"

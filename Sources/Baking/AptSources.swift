@@ -28,7 +28,10 @@ package struct AptSources: Hashable, Sendable {
     /// Takes the recipe's own sources, else those of the host that have the recipe's suite, else those of the host's
     /// distribution with the suite put in the place of its own.
     package static func resolve(_ recipe: Recipe, host: HostApt = HostApt()) throws -> AptSources {
-        let vendor = recipe.distribution.vendor
+        guard let distribution = recipe.distribution else {
+            throw Failure(.internalError, "an image without packages has no archives")
+        }
+        let vendor = distribution.vendor
         if !recipe.sources.isEmpty {
             return AptSources(
                 all: try recipe.sources.map { source in
@@ -40,18 +43,18 @@ package struct AptSources: Hashable, Sendable {
                 })
         }
         let stanzas = try host.stanzas(architecture: recipe.architecture)
-        let suite = recipe.distribution.suite
+        let suite = distribution.suite
         var chosen = stanzas.compactMap { stanza in
             var copy = stanza
             copy.suites = stanza.suites.filter { $0 == suite || $0.hasPrefix(suite + "-") }
             return copy.suites.isEmpty ? nil : copy
         }
         if !chosen.contains(where: { $0.suites.contains(suite) }) {
-            chosen = substituted(stanzas, for: recipe.distribution)
+            chosen = substituted(stanzas, for: distribution)
         }
         guard !chosen.isEmpty else {
             throw Failure(
-                .archiveUnreachable, "the host's apt sources have no archive of \(recipe.distribution)",
+                .archiveUnreachable, "the host's apt sources have no archive of \(distribution)",
                 at: "image.sources",
                 suggestion: "name one: `sources: [{uri: …, suites: [\(suite)], components: [main]}]`")
         }

@@ -29,12 +29,12 @@ struct AptWorkspace: Sendable {
             "cache/archives/partial", "state", "log", "keys", "tmp",
         ]
         for name in folders { try HostFiles.makeFolder("\(folder)/\(name)") }
-        try HostFiles.put("\(folder)/state/status", [])
         try HostFiles.put("\(folder)/apt.conf", (configuration + policy.joined(separator: "\n") + "\n").utf8)
         // Images have a merged /usr from the start: the package that would convert one, and its perl, never helps.
         try HostFiles.put(
             "\(folder)/etc/preferences.d/kiln", "Package: usrmerge\nPin: release *\nPin-Priority: -1\n".utf8)
         try keep([])
+        try begin(with: "")
         var text = ""
         for (index, source) in sources.all.enumerated() {
             text += """
@@ -52,8 +52,21 @@ struct AptWorkspace: Sendable {
 
     /// Makes apt choose these packages in the versions given, older than the newest or not.
     func keep(_ packages: [Lock.Package]) throws {
+        try pin(packages.map { ($0.name, $0.version) }, in: "kept")
+    }
+
+    /// Makes apt see these packages as installed, and leave them as they are.
+    func begin(with status: String) throws {
+        try HostFiles.put("\(folder)/state/status", status.utf8)
+        let installed = try ControlParagraph.parse(status, place: "status").compactMap { paragraph in
+            paragraph["Package"].flatMap { name in paragraph["Version"].map { (name, $0) } }
+        }
+        try pin(installed, in: "installed")
+    }
+
+    private func pin(_ packages: [(name: String, version: String)], in file: String) throws {
         let pins = packages.map { "Package: \($0.name)\nPin: version \($0.version)\nPin-Priority: 1001\n" }
-        try HostFiles.put("\(folder)/etc/preferences.d/kept", pins.joined(separator: "\n").utf8)
+        try HostFiles.put("\(folder)/etc/preferences.d/\(file)", pins.joined(separator: "\n").utf8)
     }
 
     private var configuration: String {

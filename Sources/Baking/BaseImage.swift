@@ -6,10 +6,14 @@ struct BaseImage: Sendable {
     var layers: [ImageLayer]
     var passwd: String
     var group: String
+    /// Numbers of accounts that no package names itself, by name.
+    var givenIDs: [String: Int]
     /// Steps of scripts that were not understood.
     var warnings: [String]
     /// Steps that no image may hold the result of.
     var notes: [String]
+    /// Packages whose scripts were run in a sandbox.
+    var traced: [String]
     /// Folders, links and programs of the image, sorted by path: what files are put into and commands are found by.
     var entries: [TarEntry]
 
@@ -25,20 +29,28 @@ struct BaseImage: Sendable {
         writer.put(list: layers) { $0.put($1) }
         writer.put(passwd)
         writer.put(group)
+        writer.put(list: givenIDs.sorted { $0.key < $1.key }) {
+            $0.put($1.key)
+            $0.put($1.value)
+        }
         writer.put(list: warnings) { $0.put($1) }
         writer.put(list: notes) { $0.put($1) }
+        writer.put(list: traced) { $0.put($1) }
         writer.put(list: entries) { $0.put($1) }
         return writer.bytes
     }
 
     init(
-        layers: [ImageLayer], accounts: Accounts, warnings: [String], notes: [String], entries: [TarEntry]
+        layers: [ImageLayer], accounts: Accounts, givenIDs: [String: Int], warnings: [String],
+        notes: [String], traced: [String], entries: [TarEntry]
     ) {
         self.layers = layers
+        self.givenIDs = givenIDs
         passwd = accounts.passwd
         group = accounts.groupFile
         self.warnings = warnings
         self.notes = notes
+        self.traced = traced
         self.entries = entries
     }
 
@@ -47,8 +59,10 @@ struct BaseImage: Sendable {
         layers = try reader.list { try $0.layer() }
         passwd = try reader.text()
         group = try reader.text()
+        givenIDs = Dictionary(try reader.list { (try $0.text(), try $0.number()) }) { first, _ in first }
         warnings = try reader.list { try $0.text() }
         notes = try reader.list { try $0.text() }
+        traced = try reader.list { try $0.text() }
         entries = try reader.list { try $0.entry() }
         guard reader.isAtEnd else { throw ByteReader.Damage() }
     }

@@ -31,6 +31,19 @@ struct ByteWriter {
         put(layer.digest)
         put(layer.size)
         put(layer.diffID)
+        put(list: layer.sections) {
+            $0.put($1.size)
+            $0.put($1.digest)
+        }
+    }
+
+    mutating func put(_ section: LayerSection) {
+        put(section.offset)
+        put(section.digest)
+        put(list: section.members) {
+            $0.put($1.packed)
+            $0.put($1.unpacked)
+        }
     }
 
     mutating func put<Element>(list: [Element], _ body: (inout ByteWriter, Element) -> Void) {
@@ -91,7 +104,18 @@ struct ByteReader {
     mutating func digest() throws -> Digest { try Digest(hex: text()) }
 
     mutating func layer() throws -> ImageLayer {
-        ImageLayer(digest: try digest(), size: try number(), diffID: try digest())
+        ImageLayer(
+            digest: try digest(), size: try number(), diffID: try digest(),
+            sections: try list { ImageLayer.Section(size: try $0.number(), digest: try $0.digest()) })
+    }
+
+    mutating func section() throws -> LayerSection {
+        let (offset, digest) = (try number(), try digest())
+        return LayerSection(
+            offset: offset,
+            members: try list {
+                LayerSection.Member(packed: try $0.number(), unpacked: try $0.number())
+            }, digest: digest)
     }
 
     mutating func list<Element>(_ body: (inout ByteReader) throws -> Element) throws -> [Element] {

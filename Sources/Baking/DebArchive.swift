@@ -65,7 +65,8 @@ struct DebArchive {
         try DebArchive.locating(place) {
             try Decompressor.decompress(
                 UnsafeRawBufferPointer(rebasing: file.bytes[data]), limit: Limit.dataBytes,
-                spoolFolder: spoolFolder)
+                spoolFolder: spoolFolder
+            ) { file.forget(data.lowerBound..<data.lowerBound + $0) }
         }
     }
 

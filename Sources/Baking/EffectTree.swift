@@ -211,6 +211,10 @@ struct EffectTree: Equatable {
         update(path) { $0.entry.mode = mode }
     }
 
+    mutating func setAttributes(_ path: String, _ attributes: [String: [UInt8]]) -> Bool {
+        update(path) { $0.entry.attributes = attributes }
+    }
+
     mutating func setOwner(_ path: String, user: String?, group: String?, followLast: Bool = true) -> Bool {
         update(path, followLast: followLast) {
             if let user { $0.user = user }

@@ -17,43 +17,75 @@ struct Effects: Equatable {
     struct Outcome {
         var tree: EffectTree
         var accounts: Accounts
+        /// Numbers of accounts that no package names itself: what a lock keeps.
+        var givenIDs: [String: Int]
         /// Steps of scripts that would have mattered and were not understood.
         var warnings: [String]
         /// Steps that were refused on purpose, and what to do instead.
         var notes: [String]
+        /// Packages whose scripts were run in a sandbox, or a record of that was taken.
+        var traced: [String] = []
     }
 
-    /// Makes the effects of a set of packages: nothing but their content decides, and nothing is run.
+    /// Makes the effects of a set of packages: nothing but their content and the rules for scripts decide, and
+    /// nothing is run but by `trace`. Throws what `trace` throws, and every step that a rule refuses.
     static func settle(
-        _ packages: [PackageFragment], base: ImageTree, architecture: Architecture,
-        content: @escaping (String) -> [UInt8]?
+        _ packages: [PackageFragment], base: ImageTree, architecture: Architecture, ids: [String: Int] = [:],
+        below: BelowPackages? = nil, rules: ScriptRules = ScriptRules(),
+        trace: @escaping ScriptRound.Tracing = ScriptRound.noTracing, content: @escaping (String) -> [UInt8]?
     ) throws -> Outcome {
         func kept(_ path: String) -> [UInt8]? {
             packages.lazy.compactMap { $0.kept[path] }.first
         }
         func text(_ path: String) -> String? { kept(path).map { String(decoding: $0, as: UTF8.self) } }
         let masters = "usr/share/base-passwd/"
-        var accounts = Accounts(
-            passwd: text(masters + "passwd.master") ?? "root:*:0:0:root:/root:/bin/sh\n",
-            group: text(masters + "group.master") ?? "root:*:0:\n")
-        let newest = packages.map(\.modifiedAt).max() ?? 0
+        var accounts =
+            below?.accounts
+            ?? Accounts(
+                passwd: text(masters + "passwd.master") ?? "root:*:0:0:root:/root:/bin/sh\n",
+                group: text(masters + "group.master") ?? "root:*:0:\n")
+        // A time that updates of packages do not change, as they need not change the layer of effects.
+        let time = packages.first { $0.name == "base-files" }?.modifiedAt ?? packages.map(\.modifiedAt).min()
         var effects = Effects(
-            tree: EffectTree(base: base, modifiedAt: newest, packages: packages.map(\.name)) {
+            tree: EffectTree(base: base, modifiedAt: time ?? 0, packages: packages.map(\.name)) {
                 kept($0) ?? content($0)
             },
             accounts: AccountRequests(
                 knownUsers: Set(accounts.users.map(\.name)), knownGroups: Set(accounts.groups.map(\.name))))
         effects.makeStandardFolders()
-        for package in packages {
+        // The image below has the accounts of its own packages already.
+        for package in packages where package.name != BelowPackages.name {
             for (path, bytes) in package.kept.sorted(by: { TarEntry.precedes($0.key, $1.key) })
             where path.hasPrefix("usr/lib/sysusers.d/") && path.hasSuffix(".conf") {
                 effects.accounts.take(sysusers: String(decoding: bytes, as: UTF8.self))
             }
         }
-        let reports = effects.followScripts(of: packages, architecture: architecture)
-        if effects.wantsProfiles { PAMProfiles(effects.tree).write(to: &effects.tree) }
-        for path in effects.temporaries { _ = effects.tree.remove(path) }
-        for alternative in Alternative.chosen(effects.alternatives) { alternative.apply(to: &effects.tree) }
+        let round = ScriptRound(
+            packages: packages, architecture: architecture, rules: rules, accounts: accounts, ids: ids,
+            below: below, trace: trace)
+        let report = try round.run(&effects)
+        let end = try effects.conclude(
+            packages, architecture: architecture, ids: ids, below: below, &accounts)
+        return Outcome(
+            tree: effects.tree, accounts: accounts, givenIDs: end.givenIDs,
+            warnings: report.warnings + end.unknown, notes: report.notes, traced: report.traced)
+    }
+
+    /// Makes what is made once for the whole image, and turns names of owners into numbers. Says which numbers no
+    /// package named, and what is missing.
+    mutating func conclude(
+        _ packages: [PackageFragment], architecture: Architecture, ids: [String: Int], below: BelowPackages?,
+        _ accounts: inout Accounts
+    ) throws -> (givenIDs: [String: Int], unknown: [String]) {
+        func text(_ path: String) -> String? {
+            packages.lazy.compactMap { $0.kept[path] }.first.map { String(decoding: $0, as: UTF8.self) }
+        }
+        if wantsProfiles { PAMProfiles(tree).write(to: &tree) }
+        for path in temporaries { _ = tree.remove(path) }
+        for alternative in Alternative.chosen(alternatives)
+        where below?.keepsAlternative(alternative.main.name, against: alternative.priority) != true {
+            alternative.apply(to: &tree)
+        }
         if packages.contains(where: { $0.name == "ca-certificates" }) {
             let certificates = packages.flatMap {
                 $0.kept.filter { $0.key.hasPrefix(CertificateBundle.folder) }
@@ -61,16 +93,14 @@ struct Effects: Equatable {
             try CertificateBundle.apply(
                 Dictionary(
                     certificates.map { (String($0.key.dropFirst(CertificateBundle.folder.count)), $0.value) }
-                ) { first, _ in first }, to: &effects.tree,
+                ) { first, _ in first }, to: &tree,
                 withJavaStore: packages.contains { $0.name == "ca-certificates-java" })
         }
-        effects.makeLoaderCache(packages, text: text, architecture: architecture)
-        accounts.add(effects.accounts)
-        effects.write(accounts)
-        let unknown = effects.settleOwners(accounts)
-        return Outcome(
-            tree: effects.tree, accounts: accounts, warnings: reports.warnings + unknown, notes: reports.notes
-        )
+        makeLoaderCache(packages, text: text, architecture: architecture)
+        makeNameFiles()
+        let givenIDs = accounts.add(self.accounts, locked: ids)
+        write(accounts)
+        return (givenIDs, settleOwners(accounts))
     }
 
     /// Folders that every process counts on, whichever packages there are.
@@ -85,40 +115,23 @@ struct Effects: Equatable {
         }
     }
 
-    private mutating func followScripts(
-        of packages: [PackageFragment], architecture: Architecture
-    ) -> (warnings: [String], notes: [String]) {
-        var warnings: [String] = []
-        var notes: [String] = []
-        let packages = Effects.ordered(packages)
-        for name in ["preinst", "postinst"] {
-            for package in packages {
-                guard let script = package.scripts[name] else { continue }
-                let coverage = ScriptCoverage.of(package.name)
-                if coverage.isWhole(script) { continue }
-                let report = ScriptEvaluator.run(
-                    script, arguments: name == "preinst" ? ["install"] : ["configure", ""],
-                    environment: [
-                        "DEBIAN_FRONTEND": "noninteractive", "DPKG_ROOT": "",
-                        "DPKG_MAINTSCRIPT_PACKAGE": package.name, "DPKG_MAINTSCRIPT_NAME": name,
-                        "DPKG_MAINTSCRIPT_ARCH": architecture.rawValue,
-                    ], answers: Debconf.defaults(package.scripts["templates"] ?? ""),
-                    covered: coverage.commands, effects: &self)
-                warnings += report.unhandled.map {
-                    "\(package.name): a step of its \(name) script was not made: line \($0.line): \($0.text)"
-                }
-                for refusal in report.refused {
-                    let note = "\(package.name): \(refusal.rule.note)"
-                    if !notes.contains(note) { notes.append(note) }
-                }
-            }
+    /// Files that no package has and installers of whole systems write. A runtime mounts those of the instance over
+    /// them, which a read-only root lets it do only where they are.
+    private mutating func makeNameFiles() {
+        for (path, text) in MountPoints.files where tree.entry(path) == nil {
+            _ = tree.write(path, Array(text.utf8))
         }
-        return (warnings, notes.sorted(by: TarEntry.precedes))
     }
 
-    /// Packages after those that they depend on, as dpkg configures them; by name where nothing else decides.
+    /// Packages after those that they depend on, as dpkg configures them, Essential ones before all others, which need
+    /// not name them; by name where nothing else decides.
     static func ordered(_ packages: [PackageFragment]) -> [PackageFragment] {
-        let byName = Dictionary(packages.map { ($0.name, $0) }) { first, _ in first }
+        let isEssential = { (package: PackageFragment) in package.control["Essential"] == "yes" }
+        let packages = packages.filter(isEssential) + packages.filter { !isEssential($0) }
+        let provided = packages.flatMap { package in
+            package.control.packageNames("Provides").sorted(by: TarEntry.precedes).map { ($0, package) }
+        }
+        let byName = Dictionary(packages.map { ($0.name, $0) } + provided) { first, _ in first }
         var seen: Set<String> = []
         var result: [PackageFragment] = []
         for package in packages {
@@ -205,17 +218,5 @@ struct Effects: Equatable {
         return unknown.sorted().map {
             "no package of the image makes the user or group \($0), which a script gives files to"
         }
-    }
-}
-
-/// The answers that debconf gives when nobody is asked (debconf-devel(7)).
-enum Debconf {
-    static func defaults(_ templates: String) -> [String: String] {
-        var answers: [String: String] = [:]
-        for paragraph in (try? ControlParagraph.parse(templates, place: "templates")) ?? [] {
-            guard let name = paragraph["Template"] else { continue }
-            answers[name] = paragraph["Default"] ?? (paragraph["Type"] == "boolean" ? "false" : "")
-        }
-        return answers
     }
 }

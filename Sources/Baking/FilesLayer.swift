@@ -16,14 +16,21 @@ enum FilesLayer {
         return firstTime + Int(number % UInt64(times)) * 2
     }
 
-    /// Writes the layer; nil where there are no files. `lookup` afterwards knows the files too.
+    /// Writes the layer, with some entries more; nil where there is nothing to write. `lookup` afterwards knows the
+    /// files too. `time`: that of every file, instead of one made from its content.
     static func write(
-        _ files: SiteFiles, accounts: Accounts, lookup: inout ImageLookup, store: any ImageStore
+        _ files: SiteFiles, others: [(entry: TarEntry, content: [UInt8])] = [], time: Int? = nil,
+        accounts: Accounts, lookup: inout ImageLookup, store: any ImageStore
     ) throws -> ImageLayer? {
-        guard !files.items.isEmpty else { return nil }
+        guard !files.items.isEmpty || !others.isEmpty else { return nil }
         var rows: [String: (entry: TarEntry, item: SiteFiles.Item?)] = [:]
+        for other in others {
+            rows[other.entry.path] = (other.entry, nil)
+            lookup.add(other.entry)
+        }
         for item in files.items {
-            let entry = try entry(item, accounts: accounts, lookup: lookup)
+            var entry = try entry(item, accounts: accounts, lookup: lookup)
+            if let time { entry.modifiedAt = time }
             // A folder that the image has stays as it is.
             if entry.kind == .directory, let old = lookup[entry.path], old.kind == .directory { continue }
             for parent in ImagePath.parents(of: entry.path) where rows[parent] == nil {
@@ -41,7 +48,9 @@ enum FilesLayer {
         }
         return try store.addLayer { writer in
             for row in rows.values.sorted(by: { TarEntry.precedes($0.entry.path, $1.entry.path) }) {
-                let bytes = try row.entry.kind == .file ? row.item.map(files.content) ?? [] : []
+                let other = others.first { $0.entry.path == row.entry.path }
+                let bytes =
+                    try row.entry.kind == .file ? row.item.map(files.content) ?? other?.content ?? [] : []
                 try writer.append(row.entry, content: bytes)
             }
         }
@@ -50,6 +59,9 @@ enum FilesLayer {
     private static func entry(
         _ item: SiteFiles.Item, accounts: Accounts, lookup: ImageLookup
     ) throws -> TarEntry {
+        if ImagePath.isWhiteout(item.path) {
+            throw ImagePath.whiteout(item.path, of: item.source).at(item.place)
+        }
         guard let parent = lookup.resolve(ImagePath.parent(of: item.path)),
             let direct = lookup.resolve(item.path)
         else {

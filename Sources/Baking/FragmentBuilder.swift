@@ -48,15 +48,16 @@ struct FragmentBuilder: Sendable {
         _ deb: DebArchive, _ package: Lock.Package, place: String
     ) throws -> PackageFragment {
         let data = try deb.unpackData(spoolFolder: spoolFolder)
-        let scripts = ["preinst", "postinst", "templates"].reduce(into: [String: String]()) { scripts, name in
+        var scripts = ["preinst", "postinst", "templates"].reduce(into: [String: String]()) { scripts, name in
             scripts[name] = deb.text(name)
         }
+        scripts["templates"] = scripts["templates"].map(Debconf.essence)
         let mentioned = FragmentBuilder.mentionedPaths(
             (scripts["preinst"] ?? "") + "\n" + (scripts["postinst"] ?? ""))
         var libraries: [String: String] = [:]
         var kept: [String: [UInt8]] = [:]
         var rows: [String: (entry: TarEntry, content: Content)] = [:]
-        for item in try PackageContent(data.bytes, place: place).items {
+        for item in try PackageContent(data, place: place).items {
             let path = item.entry.path
             rows[path] = (item.entry, .data(item.content))
             guard item.entry.kind == .file else { continue }
@@ -64,6 +65,7 @@ struct FragmentBuilder: Sendable {
             if FragmentBuilder.mayBeLibrary(path), let name = ELFObject(bytes)?.soname {
                 libraries[path] = name
             }
+            defer { data.forget(item.content) }
             let isMentioned = mentioned.contains(path) && bytes.count <= Limit.keptBytes
             if isMentioned || FragmentBuilder.isAlwaysKept(path) { kept[path] = Array(bytes) }
         }
@@ -72,17 +74,21 @@ struct FragmentBuilder: Sendable {
             rows[entry.path] = (entry, .bytes(bytes))
         }
         let sorted = rows.values.sorted { TarEntry.precedes($0.entry.path, $1.entry.path) }
+        var files = LayerSection(offset: 0, members: [], digest: .sha256([]))
         let layer = try store.addLayer { writer in
-            for (entry, content) in sorted {
+            for (entry, _) in sorted where entry.kind == .directory { try writer.append(entry) }
+            try writer.endSection()
+            for (entry, content) in sorted where entry.kind != .directory {
                 switch content {
-                case .data(let range):
-                    try writer.append(entry, content: UnsafeRawBufferPointer(rebasing: data.bytes[range]))
+                case .data(let range): try writer.append(entry, content: data, range)
                 case .bytes(let bytes): try writer.append(entry, content: bytes)
                 }
             }
+            files = try writer.endSection()
         }
         return PackageFragment(
             name: package.name, version: package.version, modifiedAt: deb.modifiedAt, layer: layer,
+            files: files,
             entries: sorted.map(\.entry), control: deb.control, scripts: scripts, libraries: libraries,
             kept: kept)
     }
@@ -107,7 +113,7 @@ struct FragmentBuilder: Sendable {
     }
 
     /// Whether the dynamic loader could be asked for this file by name.
-    private static func mayBeLibrary(_ path: String) -> Bool {
+    static func mayBeLibrary(_ path: String) -> Bool {
         let name = ImagePath.name(of: path)
         return (name.hasPrefix("lib") || name.hasPrefix("ld-")) && name.contains(".so")
     }
@@ -120,7 +126,7 @@ struct FragmentBuilder: Sendable {
         "etc/ca-certificates.conf", "etc/ld.so.conf", "etc/nsswitch.conf", "usr/share/libc-bin/nsswitch.conf",
     ]
 
-    private static func isAlwaysKept(_ path: String) -> Bool {
+    static func isAlwaysKept(_ path: String) -> Bool {
         keptFiles.contains(path) || keptFolders.contains { path.hasPrefix($0) }
     }
 

@@ -14,27 +14,17 @@ struct FragmentRun: Sendable {
     }
 
     func run() async throws -> [PackageFragment] {
-        var rest = packages.sorted { ($0.size, $1.name) > ($1.size, $0.name) }[...]
         let width = min(max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))), Limit.parallel)
-        return try await withThrowingTaskGroup(of: PackageFragment.self) { group in
-            func start() {
-                guard let package = rest.popFirst() else { return }
-                group.addTask {
-                    try Task.checkCancellation()
-                    return try builder.fragment(of: package)
-                }
-            }
-            for _ in 0..<width { start() }
-            var made: [PackageFragment] = []
-            while let fragment = try await group.next() {
-                made.append(fragment)
+        var done = 0
+        return try await inParallel(
+            packages.sorted { ($0.size, $1.name) > ($1.size, $0.name) }, width: width,
+            ended: { _, _ in
+                done += 1
                 progress(
                     BakeProgress(
-                        .unpacking, done: made.count, total: packages.count, packagesDone: made.count,
+                        .unpacking, done: done, total: packages.count, packagesDone: done,
                         packages: packages.count))
-                start()
             }
-            return made
-        }
+        ) { try builder.fragment(of: $0) }
     }
 }

@@ -10,6 +10,8 @@ package struct BakeResult: Sendable {
     package var warnings: [String]
     /// What was left undone on purpose, because no image may hold it, and what to do instead.
     package var notes: [String]
+    /// Packages whose scripts were run in a sandbox.
+    package var traced: [String]
     /// Nothing had changed since an earlier bake.
     package var wasCached: Bool
     /// How long each part took, in its order.
@@ -25,20 +27,24 @@ package struct BakeResult: Sendable {
 /// store already is not made again; a failure leaves the store as it was, but for parts that the next bake can use.
 package struct ImageBaker: Sendable {
     /// Changes whenever the same inputs give another image than before.
-    static let version = 2
+    static let version = 3
 
     private enum Limit {
         static let manifestBytes = 4 << 20
     }
 
-    private let store: any ImageStore
+    let store: any ImageStore
     private let host: HostApt
+    let puller: (any ImagePuller)?
     private let clock: @Sendable () -> Instant
 
-    /// `clock` dates the record of an image, and nothing inside it.
+    /// `clock` dates the record of an image, and nothing inside it. `puller` fetches what recipes build on; without one
+    /// it has to be in the store.
     package init(
-        store: any ImageStore, host: HostApt = HostApt(), clock: @escaping @Sendable () -> Instant
+        store: any ImageStore, host: HostApt = HostApt(), puller: (any ImagePuller)? = nil,
+        clock: @escaping @Sendable () -> Instant
     ) {
+        self.puller = puller
         self.store = store
         self.host = host
         self.clock = clock
@@ -51,27 +57,65 @@ package struct ImageBaker: Sendable {
     ) async throws -> BakeResult {
         var timer = PhaseTimer()
         try lock.expectFresh(for: recipe)
-        let files = try SiteFiles(recipe.files, folder: specFolder)
-        let key = ImageBaker.key(recipe, lock, files)
+        try lock.expectKnownScripts()
+        var files = try SiteFiles(recipe.files, folder: specFolder)
+        let builds = try BuildSteps(recipe, lock, specFolder: specFolder, store: store)
+        let key = ImageBaker.key(recipe, lock, files, builds)
         timer.end("files")
         if let result = try cached(key, service, lock) {
             timer.end("look-up")
             return BakeResult(
-                image: result.image, record: result.record, warnings: result.warnings, notes: result.notes,
-                wasCached: true,
+                image: result.image, record: result.record,
+                warnings: ImageBaker.toolWarnings(lock) + result.warnings, notes: result.notes,
+                traced: result.traced, wasCached: true,
                 phases: timer.phases)
         }
-        let base = try await base(recipe, lock, progress: progress, timer: &timer)
+        try await SourceFetcher(store: store).add(recipe, lock, to: &files)
+        timer.end("sources")
+        let below = try await below(recipe, lock)
+        let base =
+            if let below, lock.packages.isEmpty {
+                below.base
+            } else {
+                try await base(recipe, lock, below, progress: progress, timer: &timer)
+            }
+        var built = try SiteFiles([], folder: specFolder)
+        let told = try await builds.add(to: &built, progress: progress) { recipe, lock in
+            var own = PhaseTimer()
+            return try await self.base(recipe, lock, nil, progress: progress, timer: &own)
+        }
+        if !recipe.builds.isEmpty { timer.end("build") }
+        let notes = base.notes + told
         progress(BakeProgress(.assembling))
+        // Packages bring what an instance needs; an image of somebody else's may lack it.
+        let isPlain = below != nil && lock.packages.isEmpty
         var lookup = ImageLookup(base.entries)
         let accounts = base.accounts
         var layers = base.layers
-        if let layer = try FilesLayer.write(files, accounts: accounts, lookup: &lookup, store: store) {
+        var annotations = lock.from.map { [FromImage.annotation: "\($0.digest)"] } ?? [:]
+        // Below `files`, which may put something else in the place of a result.
+        if let layer = try FilesLayer.write(built, accounts: accounts, lookup: &lookup, store: store) {
+            layers.append(layer)
+            annotations[BuildOrigin.annotation] = BuildOrigin(recipe, layer: layer.digest).text
+        }
+        if let layer = try FilesLayer.write(
+            files, others: isPlain ? MountPoints.missing(in: lookup) : [], accounts: accounts,
+            lookup: &lookup, store: store)
+        {
             layers.append(layer)
         }
         timer.end("files-layer")
-        let config = try ImageBaker.config(recipe, accounts: accounts, lookup: lookup)
-        let documents = OCIImage.documents(config: config, layers: layers)
+        guard layers.count <= OCIManifest.Limit.layers else {
+            throw Failure(
+                .conflict,
+                "the image below has \(base.layers.count) layers; \(OCIManifest.Limit.layers) are the most, and "
+                    + "files or the folders that an instance needs take one more",
+                at: "image.from", suggestion: "build on an image of fewer layers")
+        }
+        let config = try ImageBaker.config(
+            recipe.completed(by: below?.config), accounts: accounts, lookup: lookup,
+            userPlace: recipe.user == nil ? "image.from" : "image.user")
+        let documents = OCIImage.documents(config: config, layers: layers, annotations: annotations)
         _ = try store.write(documents.config)
         let digest = try store.write(documents.manifest)
         assert(digest == documents.image.digest, "an image is named by its manifest")
@@ -82,20 +126,68 @@ package struct ImageBaker: Sendable {
         var memo = ByteWriter()
         memo.put(digest)
         memo.put(list: base.warnings) { $0.put($1) }
-        memo.put(list: base.notes) { $0.put($1) }
+        memo.put(list: notes) { $0.put($1) }
+        memo.put(list: base.traced) { $0.put($1) }
         try store.cache(key, memo.bytes)
         timer.end("image")
         return BakeResult(
-            image: documents.image, record: record, warnings: base.warnings, notes: base.notes,
-            wasCached: false,
+            image: documents.image, record: record, warnings: ImageBaker.toolWarnings(lock) + base.warnings,
+            notes: notes, traced: base.traced, wasCached: false,
             phases: timer.phases)
     }
 
-    private static func key(_ recipe: Recipe, _ lock: Lock, _ files: SiteFiles) -> String {
+    /// Completes a lock with the packages of the recipe's build steps, which are brought into the store. `old`: the lock
+    /// that is updated, and what of it may change.
+    package func lockBuilds(
+        _ lock: inout Lock, _ recipe: Recipe,
+        updating old: (lock: Lock, what: PackageSolver.Update)? = nil,
+        progress: @escaping @Sendable (BakeProgress) -> Void = { _ in }
+    ) async throws {
+        let solver = PackageSolver(store: store, host: host)
+        try await lock.addBuilds(recipe, updating: old) { root, before in
+            var own = try await solver.lock(root, updating: before, progress: progress)
+            try await settle(&own, root, keeping: before?.lock, progress: progress)
+            return own
+        }
+    }
+
+    /// Completes a lock with what only the packages' content tells: the numbers of accounts, of which those of the old
+    /// lock stay. Fetches the packages, so that a bake of the lock needs no network.
+    package func settle(
+        _ lock: inout Lock, _ recipe: Recipe, keeping old: Lock? = nil,
+        progress: @escaping @Sendable (BakeProgress) -> Void = { _ in }
+    ) async throws {
+        guard lock.distribution != nil else { return }
+        lock.accounts = old?.accounts ?? [:]
+        var timer = PhaseTimer()
+        lock.accounts = try await base(
+            recipe, lock, try await below(recipe, lock), progress: progress, timer: &timer
+        ).givenIDs
+    }
+
+    /// Says where a lock is from a Kiln that makes other bytes of the same inputs.
+    private static func toolWarnings(_ lock: Lock) -> [String] {
+        lock.distribution == nil || lock.tools == BaseImageBuilder.tools
+            ? []
+            : [
+                "kiln.lock is from another version of Kiln, which made other bytes of the same packages: "
+                    + "`kiln lock` renews it"
+            ]
+    }
+
+    private static func key(
+        _ recipe: Recipe, _ lock: Lock, _ files: SiteFiles, _ builds: BuildSteps
+    ) -> String {
         var writer = ByteWriter()
         writer.put(version)
         writer.put(BaseImageBuilder.key(lock))
         writer.put(files.digest)
+        writer.put(recipe.files, fetchedBy: lock)
+        for (step, key) in zip(recipe.builds, builds.keys) {
+            writer.put(key)
+            writer.put(step.name ?? "")
+            writer.put(list: step.copies) { $0.put($1) }
+        }
         writer.put(recipe.user ?? "")
         writer.put(list: recipe.command) { $0.put($1) }
         writer.put(recipe.workingDirectory ?? "")
@@ -109,11 +201,12 @@ package struct ImageBaker: Sendable {
     /// The image that an earlier bake of the same inputs made, if all of it is still there.
     private func cached(
         _ key: String, _ service: ServiceName, _ lock: Lock
-    ) throws -> (image: Image, record: ImageRecord, warnings: [String], notes: [String])? {
+    ) throws -> (image: Image, record: ImageRecord, warnings: [String], notes: [String], traced: [String])? {
         guard let memo = store.cached(key) else { return nil }
         var reader = ByteReader(memo)
         guard let digest = try? reader.digest(), let warnings = try? reader.list({ try $0.text() }),
             let notes = try? reader.list({ try $0.text() }),
+            let traced = try? reader.list({ try $0.text() }),
             store.path(of: digest) != nil,
             let image = try? LayeredImageReader(store: store).image(digest),
             image.layers.allSatisfy({ store.path(of: $0.digest) != nil })
@@ -125,18 +218,18 @@ package struct ImageBaker: Sendable {
                 digest: digest, service: service, bakedAt: clock(), size: image.size,
                 packages: lock.packages.count)
         if known == nil { try store.record(record) }
-        return (image, record, warnings, notes)
+        return (image, record, warnings, notes, traced)
     }
 
     private func base(
-        _ recipe: Recipe, _ lock: Lock, progress: @escaping @Sendable (BakeProgress) -> Void,
-        timer: inout PhaseTimer
+        _ recipe: Recipe, _ lock: Lock, _ below: FromImage?,
+        progress: @escaping @Sendable (BakeProgress) -> Void, timer: inout PhaseTimer
     ) async throws -> BaseImage {
         let spoolFolder = try store.folder("spool")
         let builder = BaseImageBuilder(store: store, spoolFolder: spoolFolder)
         if let base = builder.cached(lock) {
             timer.end("base")
-            return base
+            return base.on(below)
         }
         let maker = FragmentBuilder(store: store, spoolFolder: spoolFolder)
         // A package whose fragment is there need not be fetched again.
@@ -147,30 +240,37 @@ package struct ImageBaker: Sendable {
         var wanted = lock
         wanted.packages = lock.packages.filter { known[$0.name] == nil }
         let sources = try AptSources.resolve(recipe, host: host)
-        try await PackageFetcher(store: store, sources: sources).fetch(wanted, progress: progress)
+        var fetched = wanted
+        fetched.packages += lock.packages.filter {
+            // Scripts that are run come with files that a fragment does not hold.
+            known[$0.name] != nil && lock.scripts.mayTrace($0.name) && store.path(of: $0.sha256) == nil
+        }
+        try await PackageFetcher(store: store, sources: sources).fetch(fetched, progress: progress)
         timer.end("fetch")
         let made = try await FragmentRun(builder: maker, packages: wanted.packages, progress: progress).run()
         timer.end("unpack")
-        let base = try builder.build(Array(known.values) + made, lock: lock)
+        let base = try await builder.build(
+            Array(known.values) + made, lock: lock,
+            below: try below.map { try BelowPackages($0, store: store) })
         timer.end("effects")
-        return base
+        return base.on(below)
     }
 }
 
 extension ImageBaker {
-    private static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
     /// How the image starts: the user in numbers, the program proven to be there.
-    private static func config(_ recipe: Recipe, accounts: Accounts, lookup: ImageLookup) throws
-        -> ImageConfig
-    {
+    private static func config(
+        _ recipe: Recipe, accounts: Accounts, lookup: ImageLookup, userPlace: String
+    ) throws -> ImageConfig {
         var environment = ["PATH": path]
         environment.merge(recipe.environment) { $1 }
         var failures: [Failure] = []
         var user = "0:0"
         do {
             if let name = recipe.user {
-                let ids = try accounts.resolve(name, place: "image.user")
+                let ids = try accounts.resolve(name, place: userPlace)
                 user = "\(ids.user):\(ids.group)"
             }
         } catch {
@@ -192,7 +292,7 @@ extension ImageBaker {
             workingDirectory: folder)
     }
 
-    private static func commandProblem(
+    static func commandProblem(
         _ recipe: Recipe, _ path: String, _ folder: String, _ lookup: ImageLookup
     ) -> Failure? {
         guard let program = recipe.command.first else {

@@ -6,12 +6,19 @@ extension ImageContents {
     /// What somebody who runs this image gets by taking the other one.
     package func difference(to other: ImageContents) -> ImageDifference {
         let held = Set(image.layers.map(\.digest))
+        let sections = Set(image.layers.flatMap(\.sections))
         let missing = other.image.layers.filter { !held.contains($0.digest) }
         return ImageDifference(
             from: image.digest, to: other.image.digest, packages: packageChanges(other),
             files: fileChanges(other), config: configChanges(other.image.config),
-            bytesToFetch: missing.reduce(0) { $0 + $1.size }, layersToFetch: missing.count,
+            bytesToFetch: missing.reduce(0) { $0 + ImageContents.bytes(of: $1, without: sections) },
+            layersToFetch: missing.count,
             layers: other.image.layers.count)
+    }
+
+    /// What a registry sends of a layer to somebody who holds these sections.
+    private static func bytes(of layer: ImageLayer, without held: Set<ImageLayer.Section>) -> Int {
+        layer.size - layer.sections.reduce(0) { $0 + (held.contains($1) ? $1.size : 0) }
     }
 
     private func packageChanges(_ other: ImageContents) -> [ImageDifference.Package] {

@@ -1,4 +1,4 @@
-import ImageFormat
+package import ImageFormat
 package import Model
 package import Ports
 
@@ -9,6 +9,8 @@ package struct ImageContents {
         case packages([String])
         /// What the packages' scripts would have done.
         case effects
+        /// Results of the recipe's build steps, by what those are called.
+        case built([String])
         /// `files:` of the recipe.
         case recipe
         /// Somebody else made it.
@@ -22,6 +24,7 @@ package struct ImageContents {
     package let origins: [Origin]
     let tree: FileTree
     let files: [String: ImageFile]
+    private let built: BuildOrigin?
     /// The packages whose lists of files name a path.
     private let owners: [String: [String]]
 
@@ -47,7 +50,14 @@ package struct ImageContents {
         let records = ImageContents.records(files)
         packages = records.map(\.package).sorted()
         owners = ImageContents.owners(files)
-        origins = ImageContents.origins(image.layers.count, records)
+        let manifest = try OCIManifest(parsing: try reader.documents(digest).manifest)
+        built = BuildOrigin(manifest)
+        let below = ImageContents.layersBelow(manifest, store)
+        var origins = ImageContents.origins(image.layers.count, records, below: below)
+        for (place, layer) in image.layers.enumerated() {
+            if let built, layer.digest == built.layer { origins[place] = .built(built.labels) }
+        }
+        self.origins = origins
     }
 
     // MARK: Packages
@@ -86,6 +96,16 @@ package struct ImageContents {
         return values["ID"].map { ImageDistribution(id: $0, version: values["VERSION_ID"] ?? "") }
     }
 
+    /// Throws `notFound` where nothing says of which distribution the packages are.
+    package func billOfMaterials() throws -> BillOfMaterials {
+        guard let distribution else {
+            throw Failure(
+                .notFound, "the image does not say of which distribution it is", at: "usr/lib/os-release",
+                suggestion: "bake it from packages, `base-files` among them")
+        }
+        return BillOfMaterials(image: image.digest, packages: packages, distribution: distribution)
+    }
+
     // MARK: Where things come from
 
     /// By the sums that each package keeps of its files.
@@ -105,16 +125,27 @@ package struct ImageContents {
 
     /// Kiln puts packages first, then what their scripts would have done, then the recipe's own files.
     private static func origins(
-        _ count: Int, _ records: [(package: InstalledPackage, layer: Int?)]
+        _ count: Int, _ records: [(package: InstalledPackage, layer: Int?)], below: Int?
     ) -> [Origin] {
         var names = [[String]](repeating: [], count: count)
         for (package, layer) in records { if let layer { names[layer].append(package.name) } }
         let last = names.lastIndex { !$0.isEmpty } ?? count
         return names.enumerated().map { place, names in
             if !names.isEmpty { return .packages(names.sorted()) }
-            if last == count { return .unknown }
+            if let below, place < below { return .unknown }
+            if last == count || below.map({ last < $0 }) ?? false { return below == nil ? .unknown : .recipe }
             return place == last + 1 ? .effects : place > last ? .recipe : .unknown
         }
+    }
+
+    /// How many layers are those of an image that this one was built on, where that is known.
+    private static func layersBelow(_ manifest: OCIManifest, _ store: any ImageStore) -> Int? {
+        guard let name = manifest.annotations[FromImage.annotation], let digest = try? Digest(parsing: name),
+            let bytes = try? store.read(digest, limit: OCIManifest.Limit.bytes),
+            let below = try? OCIManifest(parsing: bytes), below.layers.count <= manifest.layers.count,
+            zip(below.layers, manifest.layers).allSatisfy({ $0.digest == $1.digest })
+        else { return nil }
+        return below.layers.count
     }
 
     /// What put a file where it is. Throws `notFound` where there is none.
@@ -132,7 +163,8 @@ package struct ImageContents {
         guard let file = files[path] ?? files[entry.path] else {
             throw Failure(.notFound, "the image has no /\(path)")
         }
-        let origin = origins[file.layer]
+        var origin = origins[file.layer]
+        if case .built = origin, let label = built?.label(of: path) { origin = .built([label]) }
         var packages = owners[path] ?? []
         if packages.isEmpty, case .packages(let names) = origin, names.count == 1 { packages = names }
         return (origin, packages.sorted(), file.layer, file.entry.summary)

@@ -1,4 +1,5 @@
 import ImageFormat
+import Model
 
 /// Paths inside an image, in the form of `TarEntry.path`: relative to its root, which is "".
 enum ImagePath {
@@ -28,6 +29,28 @@ enum ImagePath {
             rest += found.link.split(separator: "/").reversed().map { Substring(String($0)) }
         }
         return done.joined(separator: "/")
+    }
+
+    /// Whether a layer with this path would hide another file instead of holding this one (OCI image spec, layer.md).
+    static func isWhiteout(_ path: String) -> Bool {
+        path.split(separator: "/").contains { $0.hasPrefix(".wh.") }
+    }
+
+    static func whiteout(_ path: String, of name: String) -> Failure {
+        Failure(
+            .unsafePath, "\(name) holds \(path), a name that hides other files in an image",
+            suggestion: "rename the file")
+    }
+
+    /// Whether a link leads out of a tree; `depth` is how many folders of the tree hold it.
+    static func leaves(_ link: String, depth: Int) -> Bool {
+        if link.hasPrefix("/") { return true }
+        var depth = depth
+        for part in link.split(separator: "/") where part != "." {
+            depth += part == ".." ? -1 : 1
+            if depth < 0 { return true }
+        }
+        return false
     }
 
     /// The folders above a path, outermost first, without the root.

@@ -34,6 +34,10 @@ struct ImageTree: Sendable {
                     continue
                 }
                 let first = packages[old.package]
+                if first.name == BelowPackages.name, old.entry.kind != .directory, entry.kind != .directory {
+                    nodes[path] = Node(entry: entry, package: index)
+                    continue
+                }
                 if replaced[index].contains(first.name) {
                     nodes[path] = Node(entry: entry, package: index)
                     hidden[path] = nil

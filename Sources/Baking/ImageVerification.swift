@@ -2,7 +2,7 @@ import Glibc
 package import Model
 package import Ports
 
-/// Bakes an image again, from nothing but its packages, and compares.
+/// Bakes an image again, from nothing but what its lock names, and compares.
 package struct ImageVerification: Sendable {
     package enum Finding: Sendable {
         /// The same bytes.
@@ -24,7 +24,9 @@ package struct ImageVerification: Sendable {
         _ digest: Digest, _ recipe: Recipe, specFolder: String, lock: Lock, service: ServiceName,
         progress: @escaping @Sendable (BakeProgress) -> Void = { _ in }
     ) async throws -> Finding {
-        for package in lock.packages { try lend(package.sha256) }
+        for package in lock.packages + lock.builds.flatMap(\.packages) { try lend(package.sha256) }
+        for file in lock.fetched { try lend(file.sha256) }
+        for blob in lock.from.flatMap({ FromImage.blobs($0.digest, store) }) ?? [] { try lend(blob) }
         let baker = ImageBaker(store: empty, host: host, clock: { Instant(milliseconds: 0) })
         let again = try await baker.bake(
             recipe, specFolder: specFolder, lock: lock, service: service, progress: progress)

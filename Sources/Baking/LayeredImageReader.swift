@@ -47,15 +47,20 @@ package struct LayeredImageReader: ImageReader {
         var tree = FileTree()
         for (layer, path) in try layers(try image(digest)) {
             try Task.checkCancellation()
-            let blob = try MappedBytes(file: path)
-            let tar = try Decompressor.decompress(
-                blob.bytes, limit: Limit.layerBytes, spoolFolder: spoolFolder)
-            guard Digest.sha256(tar.bytes) == layer.diffID else {
-                throw Failure(
+            func damaged(_ cause: Failure? = nil) -> Failure {
+                Failure(
                     .storeDamaged, "a layer is not the one that the image names", at: path,
-                    suggestion: "bake again")
+                    suggestion: "`kiln store check --repair`, then bake or pull it again", cause: cause)
             }
-            try tree.add(tar)
+            let blob = try MappedBytes(file: path)
+            do {
+                let tar = try Decompressor.decompress(
+                    blob.bytes, limit: Limit.layerBytes, spoolFolder: spoolFolder)
+                guard Digest.sha256(tar.bytes) == layer.diffID else { throw damaged() }
+                try tree.add(tar)
+            } catch let failure as Failure where failure.code == .corruptArchive {
+                throw damaged(failure)
+            }
         }
         try tree.unpack(into: folder)
     }

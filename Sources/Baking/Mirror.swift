@@ -9,6 +9,8 @@ struct Mirror: Sendable {
     enum Limit {
         /// Until the first bytes of an answer.
         static let answer = Span.seconds(30)
+        /// Between two parts of an answer.
+        static let silence = Span.seconds(30)
         /// The whole of one file.
         static let file = Span.seconds(1800)
     }
@@ -25,11 +27,11 @@ struct Mirror: Sendable {
 
     /// A client of this process; `proxy` is a plain `http://host:port`, as apt's configuration has it.
     static func withClient<Result: Sendable>(
-        proxy: String?, _ body: @Sendable (Mirror) async throws -> Result
+        proxy: String?, patience: Span = Limit.silence, _ body: @Sendable (Mirror) async throws -> Result
     ) async throws -> Result {
         var configuration = HTTPClient.Configuration()
         configuration.timeout.connect = .seconds(10)
-        configuration.timeout.read = .seconds(30)
+        configuration.timeout.read = .milliseconds(Int64(patience.milliseconds))
         configuration.redirectConfiguration = .follow(max: 5, allowCycles: false)
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit =
             PackageFetcher.Limit.parallel

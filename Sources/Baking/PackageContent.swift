@@ -14,13 +14,20 @@ struct PackageContent {
 
     private enum Limit {
         static let entries = 1_000_000
+        /// Bytes that are kept in memory of a large package while its members are looked through.
+        static let readAtOnce = 8 << 20
     }
 
     /// Reads and normalizes; `place` names the package in failures.
-    init(_ data: UnsafeRawBufferPointer, place: String) throws {
+    init(_ data: MappedBytes, place: String) throws {
         var found: [String: Item] = [:]
-        var reader = TarReader(data)
+        var reader = TarReader(data.bytes)
+        var forgotten = 0
         while let (original, content) = try reader.next() {
+            if content.upperBound - forgotten > Limit.readAtOnce {
+                data.forget(forgotten..<content.upperBound)
+                forgotten = content.upperBound
+            }
             guard !original.path.isEmpty, !MergedUsr.isLink(original) else { continue }
             guard found.count < Limit.entries else {
                 throw DebArchive.damaged("it has more than \(Limit.entries) files", place)

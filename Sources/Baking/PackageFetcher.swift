@@ -1,5 +1,4 @@
 import Glibc
-import ImageFormat
 package import Model
 package import Ports
 import Synchronization
@@ -17,10 +16,19 @@ package struct PackageFetcher: Sendable {
 
     private let store: any ImageStore
     private let sources: AptSources
+    private let patience: Span
+    private let pause: Span
 
     package init(store: any ImageStore, sources: AptSources) {
+        self.init(store: store, sources: sources, patience: Mirror.Limit.silence, pause: Limit.pause)
+    }
+
+    /// `patience`: how long a mirror may be silent in the middle of a file.
+    init(store: any ImageStore, sources: AptSources, patience: Span, pause: Span) {
         self.store = store
         self.sources = sources
+        self.patience = patience
+        self.pause = pause
     }
 
     /// The packages of a lock that the store does not have.
@@ -39,17 +47,9 @@ package struct PackageFetcher: Sendable {
             let folder = try store.folder("partial")
             let meter = Meter(packages, progress)
             let proxy = try await AptWorkspace.hostPolicy().lazy.compactMap(PackageFetcher.proxy).first
-            try await Mirror.withClient(proxy: proxy) { mirror in
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    var rest = packages[...]
-                    for package in rest.prefix(Limit.parallel) {
-                        group.addTask { try await fetch(package, mirror, folder, meter) }
-                    }
-                    rest = rest.dropFirst(Limit.parallel)
-                    while try await group.next() != nil {
-                        guard let package = rest.popFirst() else { continue }
-                        group.addTask { try await fetch(package, mirror, folder, meter) }
-                    }
+            try await Mirror.withClient(proxy: proxy, patience: patience) { mirror in
+                _ = try await inParallel(packages, width: Limit.parallel) {
+                    try await fetch($0, mirror, folder, meter)
                 }
             }
         }
@@ -68,11 +68,14 @@ package struct PackageFetcher: Sendable {
         var mismatch: Failure?
         for base in sources.mirrors(of: package.archive) {
             let url = base + "/" + PercentText.encodePath(package.path)
-            var pause = Limit.pause
+            var pause = pause
             tries: for attempt in 1...Limit.tries {
                 try Task.checkCancellation()
+                var beganElsewhere = false
                 do {
-                    let partial = try Partial(package, folder: folder)
+                    let partial = try PartialFile(
+                        package.sha256, folder: folder, most: package.size, place: package.path)
+                    beganElsewhere = partial.count > 0
                     meter.set(package, partial.count)
                     if partial.count < package.size {
                         try await mirror.read(url, from: partial.count) {
@@ -85,12 +88,14 @@ package struct PackageFetcher: Sendable {
                     guard partial.count >= package.size else {
                         throw Mirror.Refusal.unreachable("it ended after \(partial.count) bytes")
                     }
-                    try partial.finish()
+                    try partial.finish(size: package.size)
                     try store.adopt(partial.path, as: package.sha256)
                     meter.finish(package)
                     return
                 } catch let failure as Failure where failure.code == .hashMismatch {
                     meter.set(package, 0)
+                    // The wrong part may be what another mirror, or an earlier run, had given of it.
+                    if beganElsewhere, attempt < Limit.tries { continue tries }
                     mismatch = Failure(
                         .hashMismatch, "\(base) serves another file than the lock names for \(package.name)",
                         at: package.path,
@@ -152,62 +157,5 @@ package struct PackageFetcher: Sendable {
             }
             if let news { progress(news) }
         }
-    }
-}
-
-/// A package that has arrived in part: kept under its digest, so that a later run goes on from there.
-private final class Partial: @unchecked Sendable {
-    // Unchecked: used by the one task that fetches its package.
-    let path: String
-    private let package: Lock.Package
-    private let descriptor: Int32
-    private var hash = RunningDigest()
-    var count: Int { hash.count }
-
-    init(_ package: Lock.Package, folder: String) throws {
-        self.package = package
-        path = "\(folder)/\(package.sha256.hex)"
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard descriptor >= 0 else { throw HostFiles.failure(errno, "the package cannot be kept", at: path) }
-        var buffer = [UInt8](repeating: 0, count: 1 << 18)
-        while true {
-            let got = read(descriptor, &buffer, buffer.count)
-            if got <= 0 { break }
-            buffer.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<got])) }
-        }
-        if count > package.size { try begin(at: 0) }
-    }
-
-    deinit { close(descriptor) }
-
-    /// Starts over where the mirror does not go on from what is here.
-    func begin(at offset: Int) throws {
-        guard offset != count else { return }
-        hash = RunningDigest()
-        guard ftruncate(descriptor, 0) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else {
-            throw HostFiles.failure(errno, "the package cannot be kept", at: path)
-        }
-    }
-
-    func append(_ bytes: UnsafeRawBufferPointer) throws {
-        guard count + bytes.count <= package.size else { throw wrong() }
-        hash.update(bytes)
-        var rest = bytes
-        while !rest.isEmpty {
-            let written = write(descriptor, rest.baseAddress, rest.count)
-            if written < 0, errno == EINTR { continue }
-            guard written > 0 else { throw HostFiles.failure(errno, "the package cannot be kept", at: path) }
-            rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-        }
-    }
-
-    /// Throws `hashMismatch`, and leaves no file, where the bytes are not those of the lock.
-    func finish() throws {
-        guard count == package.size, hash.digest() == package.sha256 else { throw wrong() }
-    }
-
-    private func wrong() -> Failure {
-        unlink(path)
-        return Failure(.hashMismatch, "the file is not the one that the lock names", at: package.path)
     }
 }

@@ -8,8 +8,11 @@ struct PackageFragment: Sendable {
     var version: String
     /// The package's own date, in seconds since 1970.
     var modifiedAt: Int
+    /// A layer of this package alone: its folders, then `files`.
     var layer: ImageLayer
-    /// Every entry of the layer, in its order.
+    /// Everything but the folders, as other layers take it over.
+    var files: LayerSection
+    /// Every entry of the layer, sorted by path.
     var entries: [TarEntry]
     var control: ControlParagraph
     /// `preinst`, `postinst` and debconf's `templates`, where the package has them.
@@ -20,7 +23,7 @@ struct PackageFragment: Sendable {
     var kept: [String: [UInt8]]
 
     /// Changes whenever what is made of a package changes: old fragments are then made anew.
-    static let version = 1
+    static let version = 2
 
     /// The key that a fragment of this package is cached by.
     static func key(_ deb: Digest) -> String { "fragment/\(version)-\(deb.hex)" }
@@ -31,6 +34,7 @@ struct PackageFragment: Sendable {
         writer.put(version)
         writer.put(modifiedAt)
         writer.put(layer)
+        writer.put(files)
         writer.put(list: entries) { $0.put($1) }
         writer.put(list: control.fields) {
             $0.put($1.name)
@@ -58,6 +62,7 @@ struct PackageFragment: Sendable {
         version = try reader.text()
         modifiedAt = try reader.number()
         layer = try reader.layer()
+        files = try reader.section()
         entries = try reader.list { try $0.entry() }
         control = ControlParagraph(
             fields: try reader.list {
@@ -73,14 +78,16 @@ struct PackageFragment: Sendable {
     }
 
     init(
-        name: String, version: String, modifiedAt: Int, layer: ImageLayer, entries: [TarEntry],
-        control: ControlParagraph, scripts: [String: String] = [:], libraries: [String: String] = [:],
+        name: String, version: String, modifiedAt: Int, layer: ImageLayer, files: LayerSection,
+        entries: [TarEntry], control: ControlParagraph, scripts: [String: String] = [:],
+        libraries: [String: String] = [:],
         kept: [String: [UInt8]] = [:]
     ) {
         self.name = name
         self.version = version
         self.modifiedAt = modifiedAt
         self.layer = layer
+        self.files = files
         self.entries = entries
         self.control = control
         self.scripts = scripts

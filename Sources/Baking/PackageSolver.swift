@@ -25,9 +25,10 @@ package struct PackageSolver: Sendable {
     }
 
     /// Asks the archives for their newest lists, checks their signatures, and picks every package. `old`: the lock
-    /// that is updated, which says what stays.
+    /// that is updated, which says what stays. `installed`: dpkg's status of the image that the packages are put on,
+    /// none of which is chosen again.
     package func lock(
-        _ recipe: Recipe, updating old: (lock: Lock, what: Update)? = nil,
+        _ recipe: Recipe, updating old: (lock: Lock, what: Update)? = nil, installed: String? = nil,
         progress: @escaping @Sendable (BakeProgress) -> Void = { _ in }
     ) async throws -> Lock {
         progress(BakeProgress(.locking))
@@ -38,13 +39,16 @@ package struct PackageSolver: Sendable {
         return try await store.locked(name.map { $0 == "/" ? "-" : $0 }.reduce(into: "") { $0.append($1) }) {
             let workspace = try AptWorkspace(
                 folder: folder, sources: sources, architecture: recipe.architecture, policy: policy)
+            try workspace.begin(with: installed ?? "")
             try await update(workspace)
             let archives = try await archives(workspace)
             var lock = Lock(
                 distribution: recipe.distribution, architecture: recipe.architecture, base: recipe.base,
-                requested: Lock.sorted(recipe.packages), archives: archives, packages: [])
+                requested: Lock.sorted(recipe.packages), archives: archives, packages: [], layers: [],
+                tools: BaseImageBuilder.tools, scripts: recipe.scripts.decisive)
             guard let old, old.what != .all else {
                 lock.packages = try await packages(recipe, workspace)
+                lock.planLayers(budget: recipe.layerBudget, keeping: old?.lock)
                 return lock
             }
             var changing: Set<String> = []
@@ -61,6 +65,7 @@ package struct PackageSolver: Sendable {
             try workspace.keep(kept)
             lock.packages = try await packages(recipe, workspace)
             try PackageSolver.expect(kept, in: lock.packages)
+            lock.planLayers(budget: recipe.layerBudget, keeping: old.lock)
             return lock
         }
     }
@@ -130,20 +135,23 @@ package struct PackageSolver: Sendable {
     }
 
     private func packages(_ recipe: Recipe, _ workspace: AptWorkspace) async throws -> [Lock.Package] {
-        let base = recipe.base == .essential ? ["?essential"] : []
+        let base =
+            recipe.from != nil
+            ? [] : PackageSolver.minimalBase + (recipe.base == .essential ? ["?essential"] : [])
         let output = try await workspace.run(
             "apt-get",
-            ["install", "-q", "--print-uris"] + PackageSolver.minimalBase + base
+            ["install", "-q", "--print-uris"] + base
                 + recipe.packages.map(\.description))
         guard output.status == 0 else {
             let complaints = AptComplaint.unknownPackages(output.err)
             guard !complaints.isEmpty else { throw AptComplaint.ofInstall(output.err, recipe) }
             let names = try await workspace.run("apt-cache", ["pkgnames"])
             let known = names.out.split(separator: "\n").map(String.init)
+            let distribution = recipe.distribution.map { "\($0)" } ?? "the archives"
             throw Failures(
                 complaints.map { complaint in
                     Failure(
-                        .packageUnknown, complaint.message(in: recipe.distribution), at: "image.packages",
+                        .packageUnknown, complaint.message(in: distribution), at: "image.packages",
                         suggestion: complaint.isVersion
                             ? "leave the version out to take the newest one"
                             : CloseNames.question(complaint.name, among: known)

@@ -7,6 +7,8 @@ struct ScriptCoverage: Hashable {
     var commands: [String] = []
     /// SHA-256 of scripts all of which is taken care of: one that changed is followed like any other.
     var wholeScripts: Set<String> = []
+    /// Answers that the package's `config` script gives where nobody is asked and debconf's templates have none.
+    var answers: [String: String] = [:]
 
     /// Whether all that a script does is done elsewhere.
     func isWhole(_ script: String) -> Bool {
@@ -38,6 +40,8 @@ struct ScriptCoverage: Hashable {
         "dpkg": ScriptCoverage(commands: ["mv ", "warning "]),
         // `Accounts` writes /etc/shadow, and the group is one of base-passwd's.
         "passwd": ScriptCoverage(commands: ["groupadd -g 42 shadow", "shadowconfig on"]),
+        // Its config script settles on UTC.
+        "tzdata": ScriptCoverage(answers: ["tzdata/Areas": "Etc", "tzdata/Zones/Etc": "UTC"]),
         // The links, by `MergedUsr`.
         "usr-is-merged": ScriptCoverage(wholeScripts: [
             "727f2971fe428284f1dfcf88ead0d5c6fc6e1013b3ea4fbc878099076792a2af",

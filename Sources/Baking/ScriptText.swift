@@ -135,15 +135,16 @@ extension ScriptEvaluator {
             else { return nil }
             expressions.append(expression)
         }
-        var rows = text.split(separator: "\n", omittingEmptySubsequences: false)
-        if rows.last == "" { rows.removeLast() }
-        let found = rows.filter { row in
-            let bytes = Array(row.utf8)
+        // By bytes: scripts look for a line in long lists, again and again.
+        var rows = text.utf8.split(separator: 0x0a, omittingEmptySubsequences: false)
+        if rows.last?.isEmpty == true { rows.removeLast() }
+        func fits(_ row: Substring.UTF8View) -> Bool {
+            let bytes = Array(row)
             return expressions.contains { $0.match(bytes) != nil } != flags.contains("v")
         }
-        let output =
-            flags.contains("q")
-            ? "" : flags.contains("c") ? "\(found.count)\n" : found.map { $0 + "\n" }.joined()
+        if flags.contains("q") { return ("", rows.contains(where: fits)) }
+        let found = rows.filter(fits)
+        let output = flags.contains("c") ? "\(found.count)\n" : found.map { "\(Substring($0))\n" }.joined()
         return (output, !found.isEmpty)
     }
 

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,6 +29,9 @@
 #endif
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
+#endif
+#ifndef MOUNT_ATTR_IDMAP
+#define MOUNT_ATTR_IDMAP 0x00100000
 #endif
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x00001000
@@ -117,8 +121,11 @@ struct mounts_request {
     const char *const *covers;
     const char *const *unmounts;
     int namespace_fd;
+    int null_fd;
     int failure;
 };
+
+enum { devices_read_only = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC };
 
 static int arrange_mounts(const struct mounts_request *request) {
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0) return errno;
@@ -128,7 +135,9 @@ static int arrange_mounts(const struct mounts_request *request) {
     for (const char *const *path = request->unmounts; *path != NULL; path++) {
         if (umount2(*path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL && errno != ENOENT) return errno;
     }
-    return 0;
+    // A device can be written to through a read-only mount; its owner and mode cannot be changed.
+    if (mount("/dev", "/dev", NULL, MS_BIND | MS_REC, NULL) != 0) return errno;
+    return mount(NULL, "/dev", NULL, devices_read_only, NULL) == 0 ? 0 : errno;
 }
 
 static void *make_mounts(void *argument) {
@@ -136,20 +145,187 @@ static void *make_mounts(void *argument) {
     request->failure = arrange_mounts(request);
     if (request->failure != 0) return NULL;
     request->namespace_fd = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    if (request->namespace_fd < 0) request->failure = errno;
+    if (request->namespace_fd < 0) {
+        request->failure = errno;
+        return NULL;
+    }
+    request->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (request->null_fd < 0) {
+        request->failure = errno;
+        close(request->namespace_fd);
+    }
     return NULL;
 }
 
-int kiln_mount_namespace(const char *const *covers, const char *const *unmounts, int *namespace_fd) {
+int kiln_mount_namespace(const char *const *covers, const char *const *unmounts, int *namespace_fd, int *null_fd) {
     // Like a network namespace: the thread that made it ends with it.
-    struct mounts_request request = {covers, unmounts, -1, 0};
+    struct mounts_request request = {covers, unmounts, -1, -1, 0};
     pthread_t thread;
     int failure = pthread_create(&thread, NULL, make_mounts, &request);
     if (failure != 0) return failure;
     pthread_join(thread, NULL);
     if (request.failure != 0) return request.failure;
     *namespace_fd = request.namespace_fd;
+    *null_fd = request.null_fd;
     return 0;
+}
+
+struct attach_request {
+    int mount;
+    int namespace_fd;
+    const char *target;
+    int failure;
+};
+
+static void *attach_mount(void *argument) {
+    struct attach_request *request = argument;
+    // A thread that shares its root and working folder with others may not change its mount namespace.
+    if (unshare(CLONE_FS) != 0 || setns(request->namespace_fd, CLONE_NEWNS) != 0 ||
+        syscall(SYS_move_mount, request->mount, "", AT_FDCWD, request->target, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+        request->failure = errno;
+    }
+    return NULL;
+}
+
+int kiln_mapped_mount(const char *source, int user_namespace, int mount_namespace, const char *target) {
+    int copy = (int)syscall(SYS_open_tree, AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (copy < 0) return errno;
+    struct mount_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
+    attributes.userns_fd = (unsigned long long)user_namespace;
+    int failure = 0;
+    if (syscall(SYS_mount_setattr, copy, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) failure = errno;
+    if (failure == 0) {
+        struct attach_request request = {copy, mount_namespace, target, 0};
+        pthread_t thread;
+        failure = pthread_create(&thread, NULL, attach_mount, &request);
+        if (failure == 0) {
+            pthread_join(thread, NULL);
+            failure = request.failure;
+        }
+    }
+    close(copy);
+    return failure;
+}
+
+static void *detach_mount(void *argument) {
+    struct attach_request *request = argument;
+    if (unshare(CLONE_FS) != 0 || setns(request->namespace_fd, CLONE_NEWNS) != 0 ||
+        umount2(request->target, MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
+        request->failure = errno;
+    }
+    return NULL;
+}
+
+int kiln_unmount(int mount_namespace, const char *target) {
+    struct attach_request request = {-1, mount_namespace, target, 0};
+    pthread_t thread;
+    int failure = pthread_create(&thread, NULL, detach_mount, &request);
+    if (failure != 0) return failure;
+    pthread_join(thread, NULL);
+    return request.failure;
+}
+
+static int wait_to_be_killed(void *argument) {
+    (void)argument;
+    for (;;) syscall(SYS_pause);
+}
+
+static int write_map(pid_t pid, const char *name, unsigned int first, unsigned int count) {
+    char path[64], line[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    int length = snprintf(line, sizeof line, "0 %u %u\n", first, count);
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0) return errno;
+    int failure = write(file, line, (size_t)length) == length ? 0 : errno;
+    close(file);
+    return failure;
+}
+
+int kiln_user_namespace(unsigned int first, unsigned int count, int *namespace_fd) {
+    // A process of several threads cannot make one for itself: a child that does nothing has it until it is open.
+    void *stack = mmap(NULL, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED) return errno;
+    sigset_t all, before;
+    // No handler of ours may run in the child while it shares our memory.
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int pidfd = -1;
+    int flags = CLONE_VM | CLONE_FILES | CLONE_NEWUSER | CLONE_PIDFD | SIGCHLD;
+    pid_t child = clone(wait_to_be_killed, (char *)stack + stack_size, flags, NULL, &pidfd);
+    int failure = child < 0 ? errno : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure == 0) {
+        char path[64];
+        failure = write_map(child, "uid_map", first, count);
+        if (failure == 0) failure = write_map(child, "gid_map", first, count);
+        snprintf(path, sizeof path, "/proc/%d/ns/user", (int)child);
+        if (failure == 0) {
+            *namespace_fd = open(path, O_RDONLY | O_CLOEXEC);
+            if (*namespace_fd < 0) failure = errno;
+        }
+        int status;
+        kiln_pidfd_signal(pidfd, SIGKILL);
+        kiln_pidfd_wait(pidfd, 1, &status);
+        close(pidfd);
+    }
+    munmap(stack, stack_size);
+    return failure;
+}
+
+struct pid_namespace_request {
+    int namespace_fd;
+    int failure;
+};
+
+static int forbid_in_child(void *argument) {
+    struct pid_namespace_request *request = argument;
+    int file = open("/proc/sys/vm/memfd_noexec", O_WRONLY | O_CLOEXEC);
+    if (file < 0 || write(file, "1", 1) != 1) request->failure = errno;
+    _exit(0);
+}
+
+static void *forbid_in_thread(void *argument) {
+    struct pid_namespace_request *request = argument;
+    // Only what this thread starts from now on lives in there.
+    if (setns(request->namespace_fd, CLONE_NEWPID) != 0) {
+        request->failure = errno;
+        return NULL;
+    }
+    void *stack = mmap(NULL, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED) {
+        request->failure = errno;
+        return NULL;
+    }
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    int pidfd = -1, status;
+    int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
+    if (clone(forbid_in_child, (char *)stack + stack_size, flags, request, &pidfd) < 0) {
+        request->failure = errno;
+    } else {
+        kiln_pidfd_wait(pidfd, 1, &status);
+        close(pidfd);
+    }
+    munmap(stack, stack_size);
+    return NULL;
+}
+
+int kiln_forbid_memory_programs(pid_t pid) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
+    struct pid_namespace_request request = {open(path, O_RDONLY | O_CLOEXEC), 0};
+    if (request.namespace_fd < 0) return errno;
+    pthread_t thread;
+    int failure = pthread_create(&thread, NULL, forbid_in_thread, &request);
+    if (failure == 0) {
+        pthread_join(thread, NULL);
+        failure = request.failure;
+    }
+    close(request.namespace_fd);
+    return failure;
 }
 
 int kiln_sealed_copy(const char *path) {
@@ -226,6 +402,13 @@ static void *make_namespace(void *argument) {
     if (request->netlink_fd < 0) {
         request->failure = -request->netlink_fd;
         close(request->namespace_fd);
+        return NULL;
+    }
+    // Kernels before 4.11 have no such setting, and ask for a capability instead.
+    int ports = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC);
+    if (ports >= 0) {
+        if (write(ports, "0", 1) != 1) request->failure = errno;
+        close(ports);
     }
     return NULL;
 }

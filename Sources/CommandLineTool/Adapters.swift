@@ -1,21 +1,30 @@
-internal import Model
+package import Model
+package import Notary
 package import Ports
 
 /// The parts that only the executable knows, handed to the verbs.
 package struct Adapters: Sendable {
     /// Opens the content store of a root folder.
-    package var openStore: @Sendable (_ root: String) throws -> any ImageStore
+    package var openStore: @Sendable (_ root: String) throws -> any CollectibleStore
+    /// The images of the releases of a root folder that run, stand by or can be rolled back to.
+    package var imagesInUse: @Sendable (_ root: String) throws -> Set<Digest>
+    /// Opens the ledger of a root folder; to be read only, it has to be there.
+    package var openLedger: @Sendable (_ root: String, _ toRead: Bool) throws -> any LedgerArchive
     /// Runs the daemon until it is asked to stop.
     package var serve: @Sendable (ServeSettings) async throws -> Void
     /// What this host has and lacks.
     package var examineHost: @Sendable () async -> [HostCheck]
 
     package init(
-        openStore: @escaping @Sendable (_ root: String) throws -> any ImageStore,
+        openStore: @escaping @Sendable (_ root: String) throws -> any CollectibleStore,
+        imagesInUse: @escaping @Sendable (_ root: String) throws -> Set<Digest>,
+        openLedger: @escaping @Sendable (_ root: String, _ toRead: Bool) throws -> any LedgerArchive,
         serve: @escaping @Sendable (ServeSettings) async throws -> Void,
         examineHost: @escaping @Sendable () async -> [HostCheck]
     ) {
         self.openStore = openStore
+        self.imagesInUse = imagesInUse
+        self.openLedger = openLedger
         self.serve = serve
         self.examineHost = examineHost
     }
@@ -34,6 +43,11 @@ package struct ServeSettings: Sendable {
     /// Retire everything and leave nothing behind when the daemon stops.
     package var isEphemeral: Bool
     package var isVerbose: Bool
+    /// What the ledger is called, where it has no name yet; nil for the host's name.
+    package var ledgerName: String?
+    /// Where the ledger's newest checkpoint is put, beside the root folder.
+    package var checkpointFiles: [String]
+    package var witnesses: [Witness]
 }
 
 /// One thing that a host needs.

@@ -2,6 +2,7 @@ internal import Baking
 internal import Foundation
 internal import Model
 internal import Ports
+internal import RegistryClient
 
 /// Locks and bakes for the verbs, telling how far it is.
 struct BakeSession {
@@ -9,6 +10,37 @@ struct BakeSession {
     let folder: String
     let lockPath: String
     let store: any ImageStore
+    /// How registries are spoken to, for images to build on.
+    var registries = RegistrySettings()
+
+    /// One for each machine type that a spec is for, that of this machine last.
+    static func all(
+        _ spec: Spec, _ options: SpecOptions, store: any ImageStore,
+        registries: RegistrySettings = RegistrySettings()
+    ) -> [BakeSession] {
+        spec.image.byArchitecture.map { recipe in
+            var spec = spec
+            spec.image = recipe
+            return BakeSession(
+                spec: spec, folder: options.folder, lockPath: options.lockPath(recipe), store: store,
+                registries: registries)
+        }
+    }
+
+    /// The one whose image this machine can run.
+    static func native(
+        _ spec: Spec, _ options: SpecOptions, store: any ImageStore, registries: RegistrySettings
+    ) throws -> BakeSession {
+        let all = all(spec, options, store: store, registries: registries)
+        guard let session = all.last(where: { $0.spec.image.architecture == .native }) else {
+            let names = spec.image.architectures.map(\.rawValue).joined(separator: ", ")
+            throw Failure(
+                .invalidArgument, "the recipe is for \(names), and this machine is not",
+                at: "image.architecture",
+                suggestion: "add \(Architecture.native.rawValue) to it")
+        }
+        return session
+    }
 
     /// The lock beside the spec, or a fresh one where there is none, which is written there.
     func lock() async throws -> (lock: Lock, wasMade: Bool) {
@@ -17,16 +49,36 @@ struct BakeSession {
             try lock.expectFresh(for: spec.image, place: lockPath)
             return (lock, false)
         }
-        Screen.tell("no kiln.lock yet: solving the packages first")
+        Screen.tell("no \(lockPath.split(separator: "/").last ?? "kiln.lock") yet: making it first")
         return (try await makeLock(), true)
     }
 
-    /// Solves the packages anew, all or some of them, and replaces the lock file.
+    /// Solves the packages anew, all or some of them, fetches them, and replaces the lock file. What an old lock has
+    /// of layers and account numbers stays.
     func makeLock(updating old: (lock: Lock, what: PackageSolver.Update)? = nil) async throws -> Lock {
-        let lock = try await PackageSolver(store: store).lock(
-            spec.image, updating: old, progress: BakeSession.show)
-        try LockFile.write(lock, to: lockPath)
-        return lock
+        try await store.inUse {
+            // What comes from elsewhere first: packages may lie on it.
+            var sources = Lock.withoutPackages(spec.image)
+            try await baker.lockSources(
+                &sources, spec.image, keeping: old?.what == .all ? nil : old?.lock)
+            var lock = sources
+            if spec.image.distribution != nil {
+                lock = try await PackageSolver(store: store).lock(
+                    spec.image, updating: old, installed: try await baker.statusBelow(sources, spec.image),
+                    progress: BakeSession.show)
+                (lock.from, lock.fetched) = (sources.from, sources.fetched)
+            }
+            try await baker.settle(&lock, spec.image, keeping: old?.lock, progress: BakeSession.show)
+            try await baker.lockBuilds(&lock, spec.image, updating: old, progress: BakeSession.show)
+            try LockFile.write(lock, to: lockPath)
+            return lock
+        }
+    }
+
+    private var baker: ImageBaker {
+        ImageBaker(
+            store: store, puller: BaseImagePuller(store: store, folder: folder, settings: registries),
+            clock: { Instant.fromClock })
     }
 
     /// The lock beside the spec as it stands, fresh or stale; nil where there is none.
@@ -36,8 +88,14 @@ struct BakeSession {
 
     func bake() async throws -> BakeResult {
         let lock = try await lock().lock
-        let result = try await ImageBaker(store: store, clock: { Instant.fromClock }).bake(
-            spec.image, specFolder: folder, lock: lock, service: spec.service, progress: BakeSession.show)
+        // What a build step or a script left half-made is taken back when somebody stops it.
+        let result = try await Interruption.cancelling {
+            try await store.inUse {
+                try await baker.bake(
+                    spec.image, specFolder: folder, lock: lock, service: spec.service,
+                    progress: BakeSession.show)
+            }
+        }
         for warning in result.warnings { Screen.warn(warning) }
         for note in result.notes { Screen.note(note) }
         return result
@@ -53,13 +111,19 @@ struct BakeSession {
             ? " \(ByteCount(bytes: progress.done).readable) of \(ByteCount(bytes: progress.total).readable)"
             : ""
         let drawn = progress.total > 0 ? " \(bar)" : ""
-        Screen.progress("\(progress.phase.rawValue)\(drawn)\(counts)\(bytes)")
+        let subject = progress.subject.isEmpty ? "" : " \(progress.subject)"
+        Screen.progress("\(progress.phase.rawValue)\(subject)\(drawn)\(counts)\(bytes)")
     }
 }
 
 extension Spec {
     /// What this spec becomes with an image.
-    func release(of image: Digest) -> Release.Content {
-        Release.Content(image: image, run: run, rollout: rollout, listen: listen)
+    ///
+    /// - Parameter folder: the spec's, where the keys of its policy are read
+    func release(of image: Digest, in folder: String) throws -> Release.Content {
+        Release.Content(
+            image: image, run: run, rollout: rollout, listen: listen,
+            policy: try policy.map { try PolicyReader.service($0, folder: folder) }, drift: drift,
+            repave: repave)
     }
 }

@@ -96,7 +96,8 @@ struct DaemonSocket: Sendable {
         return isWhole ? Answer(status: status, body: Data(body)) : nil
     }
 
-    private func connected() throws -> Int32 {
+    /// An open connection. Throws a `Fault`.
+    func connected() throws -> Int32 {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let name = Array(path.utf8)

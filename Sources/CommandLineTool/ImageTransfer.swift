@@ -3,6 +3,7 @@ internal import ImageFormat
 internal import Model
 internal import Ports
 internal import RegistryClient
+internal import Trust
 
 /// Moves one image between two places and tells how far it is.
 struct ImageTransfer {
@@ -19,10 +20,69 @@ struct ImageTransfer {
         var blobsMoved: Int
         var bytesMoved: Int
         var referrers: [Digest]?
+        /// How many documents that speak for the image came with it, beyond those that were here.
+        var evidence: Int?
     }
 
     func run(
-        from: ImageLocation, to: ImageLocation, choice: PlatformChoice, withReferrers: Bool = false
+        from: ImageLocation, to: ImageLocation, choice: PlatformChoice, withReferrers: Bool = false,
+        attaching attachments: [Attachment] = []
+    ) async throws -> Answer {
+        guard ImageTransfer.isStore(from) || ImageTransfer.isStore(to) else {
+            return try await move(from, to, choice, withReferrers)
+        }
+        return try await openStore().inUse {
+            var answer = try await move(from, to, choice, withReferrers)
+            if !attachments.isEmpty { answer.referrers = try await attach(attachments, answer.digest, to) }
+            if case .registry(let reference) = from, case .store = to {
+                answer.evidence = await bringEvidence(answer.digest, from: reference)
+            }
+            return answer
+        }
+    }
+
+    /// Brings what lies beside an image in a registry. nil where that cannot be had: the image is here all the same, and
+    /// whoever asks for signatures will miss them.
+    private func bringEvidence(_ digest: Digest, from reference: RegistryReference) async -> Int? {
+        do {
+            let store = try openStore()
+            var count = 0
+            for record in try store.images() where record.digest == digest || record.index == digest {
+                for subject in [record.index, record.digest].compactMap({ $0 }) {
+                    let found = try await ImageSigner(client: client, reference: reference).evidence(
+                        for: subject)
+                    count += try await store.add(
+                        evidence: found.prefix(TrustPolicy.Limit.evidence).map(\.stored), to: record.digest)
+                }
+            }
+            return count
+        } catch {
+            Screen.warn("what is signed of the image could not be fetched: \(Failure.list(error)[0].message)")
+            return nil
+        }
+    }
+
+    private func attach(
+        _ attachments: [Attachment], _ subject: Digest, _ target: ImageLocation
+    ) async throws -> [Digest] {
+        guard case .registry(let reference) = target else {
+            throw Failure(
+                .invalidArgument, "only a registry keeps a bill of materials beside an image",
+                suggestion: "write it to a file: `kiln image sbom`")
+        }
+        var digests: [Digest] = []
+        for attachment in attachments {
+            digests.append(try await client.attach(attachment, to: subject, at: reference))
+        }
+        return digests
+    }
+
+    private static func isStore(_ location: ImageLocation) -> Bool {
+        if case .store = location { true } else { false }
+    }
+
+    private func move(
+        _ from: ImageLocation, _ to: ImageLocation, _ choice: PlatformChoice, _ withReferrers: Bool
     ) async throws -> Answer {
         let source = try source(from, choice)
         let meter = Meter(ImageTransfer.show)
@@ -58,7 +118,7 @@ struct ImageTransfer {
         }
     }
 
-    private func source(_ location: ImageLocation, _ choice: PlatformChoice) throws -> any ImageSource {
+    func source(_ location: ImageLocation, _ choice: PlatformChoice) throws -> any ImageSource {
         switch location {
         case .registry(let reference): return try client.source(reference)
         case .layout(let folder, let tag): return LayoutSource(folder: folder, tag: tag)

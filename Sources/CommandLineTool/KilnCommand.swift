@@ -20,13 +20,23 @@ package struct KilnCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         groupedSubcommands: [
-            CommandGroup(name: "Images", subcommands: [Init.self, LockVerb.self, Bake.self, ImageVerb.self]),
+            CommandGroup(
+                name: "Images",
+                subcommands: [Init.self, LockVerb.self, Bake.self, ImageVerb.self, StoreVerb.self]),
+            CommandGroup(
+                name: "Trust",
+                subcommands: [
+                    KeyVerb.self, PolicyVerb.self, ApprovalVerb.self, VerifyVerb.self, LedgerVerb.self,
+                ]),
             CommandGroup(
                 name: "Services",
                 subcommands: [
-                    Deploy.self, PlanVerb.self, RolloutVerb.self, Status.self, History.self, Rollback.self,
-                    Scale.self, Retire.self, Logs.self,
+                    Deploy.self, PlanVerb.self, RolloutVerb.self, Status.self, DriftVerb.self, DiffVerb.self,
+                    History.self, Rollback.self, Scale.self, Repave.self, Retire.self, Logs.self,
+                    Inspect.self,
                 ]),
+            CommandGroup(
+                name: "Break-glass", subcommands: [Exec.self, Debug.self, Hold.self, SessionVerb.self]),
             CommandGroup(name: "Hosts", subcommands: [Serve.self, Doctor.self, Demo.self, Schema.self]),
         ])
 
@@ -53,7 +63,7 @@ package struct KilnCommand: AsyncParsableCommand {
 
     /// Verbs that only ask the daemon. To read the arguments of all verbs takes longer than what these do.
     private static let quickVerbs: [any ParsableCommand.Type] = [
-        History.self, Logs.self, Retire.self, Rollback.self, Scale.self, Status.self,
+        History.self, Logs.self, Repave.self, Retire.self, Rollback.self, Scale.self, Status.self,
     ]
 
     private static func parsed(_ arguments: [String]) throws -> any ParsableCommand {

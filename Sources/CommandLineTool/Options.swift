@@ -22,11 +22,12 @@ struct RootOptions: ParsableArguments {
 
     /// Argument, then environment, then default.
     var path: String {
-        let chosen = root ?? ProcessInfo.processInfo.environment["KILN_ROOT"] ?? "/var/lib/kiln"
+        let stated = ProcessInfo.processInfo.environment["KILN_ROOT"].flatMap { $0.isEmpty ? nil : $0 }
+        let chosen = root ?? stated ?? "/var/lib/kiln"
         return URL(fileURLWithPath: chosen).standardizedFileURL.path
     }
 
-    func openStore() throws -> any ImageStore { try Adapters.require().openStore(path) }
+    func openStore() throws -> any CollectibleStore { try Adapters.require().openStore(path) }
 }
 
 struct DaemonOptions: ParsableArguments {
@@ -59,18 +60,35 @@ struct SpecOptions: ParsableArguments {
 
     /// The folder that `files:` are relative to.
     var folder: String { URL(fileURLWithPath: file).standardizedFileURL.deletingLastPathComponent().path }
-    var lockPath: String { folder + "/kiln.lock" }
+
+    /// One lock for each machine type, so that a difference shows where it is: kiln.lock where there is only one.
+    func lockPath(_ recipe: Recipe) -> String {
+        folder
+            + (recipe.architectures.count > 1 ? "/kiln.\(recipe.architecture.rawValue).lock" : "/kiln.lock")
+    }
 
     func read() throws -> Spec {
-        guard let data = FileManager.default.contents(atPath: file) else {
+        try SpecOptions.read(file)
+    }
+
+    static func read(_ file: String) throws -> Spec {
+        guard FileManager.default.fileExists(atPath: file) else {
             throw Failure(
                 .fileMissing, "there is no such file", at: file,
                 suggestion: "`kiln init` writes a first kiln.yaml, or name one with --file")
         }
+        let folder = URL(fileURLWithPath: file).deletingLastPathComponent().path
+        return try SpecFile.parse(try text(file), file: file) { try text("\(folder)/\($0)") }
+    }
+
+    private static func text(_ file: String) throws -> String {
+        guard let data = FileManager.default.contents(atPath: file) else {
+            throw Failure(.fileMissing, "there is no such file", at: file)
+        }
         guard data.count <= SpecOptions.longest, let text = String(data: data, encoding: .utf8) else {
             throw Failure(.invalidSpec, "this is not UTF-8 text of at most 1 MiB", at: file)
         }
-        return try SpecFile.parse(text, file: file)
+        return text
     }
 }
 

@@ -9,6 +9,9 @@ struct RolloutFollower {
 
     /// How long one request waits for news. The rollout's own deadlines bound the whole.
     static let wait = "10s"
+    /// How long, and how often, what failed instances said last is waited for.
+    private static let waitForLastWords = "2s"
+    private static let readsForLastWords = 5
 
     /// The rollout as it ended, and all that happened in it.
     func follow(_ answer: RolloutAnswer) async throws -> (Rollout, [Event]) {
@@ -27,7 +30,23 @@ struct RolloutFollower {
                     .conflict, "rollout \(rollout.number) of \(key) was superseded",
                     suggestion: "`kiln status` shows what runs now")
             }
+            if ended.outcome != .succeeded { try await awaitLastWords(of: ended, &reader) }
             return (ended, reader.all)
+        }
+    }
+
+    /// A rollout can be over before those that failed in it are removed, and what they said last is told then.
+    private func awaitLastWords(of rollout: Rollout, _ reader: inout EventReader) async throws {
+        for _ in 1...RolloutFollower.readsForLastWords {
+            let failed = reader.all.filter {
+                $0.note.kind == .instanceFailed && $0.note.release == rollout.to
+            }.map(\.note.instance)
+            let isTold = reader.all.contains {
+                $0.note.details["log"] != nil
+                    || $0.note.kind == .removed && failed.contains($0.note.instance)
+            }
+            if failed.isEmpty || isTold { return }
+            tell(try await reader.read(wait: RolloutFollower.waitForLastWords), of: rollout)
         }
     }
 
@@ -90,13 +109,16 @@ extension Note {
         case .launched, .instanceHealthy:
             let time = (details["milliseconds"] ?? details["afterMilliseconds"]).map { " (\($0) ms)" } ?? ""
             return "  " + message + Screen.coloured(time, .faint)
-        case .switched, .gatePassed: return "  " + Screen.coloured(message, .green)
+        case .switched, .gatePassed, .approved: return "  " + Screen.coloured(message, .green)
         case .paused:
             let hint = message.contains("kiln rollout") ? "" : "; \(Hint.resume(key))"
             return "  " + Screen.coloured(message + hint, .yellow)
         case .routed:
             return details["serving"]?.isEmpty == false
                 ? "  \(message) (\(details["milliseconds"]!) ms)" : nil
+        case .altered: return "  " + Screen.coloured(message, .red)
+        case .bypassed, .drifted, .driftHalted, .setRight, .tainted, .repaved:
+            return "  " + Screen.coloured(message, .yellow)
         case .removed:
             return details["reason"] == "exited" ? nil : "  " + Screen.coloured(message, .faint)
         case .instanceFailed, .launchFailed, .stepFailed, .backingOff, .returning:

@@ -43,7 +43,9 @@ extension RolloutStatus {
             let record =
                 switch rollout.gates[gate.name] {
                 case nil: rollout.outcome == nil ? "not asked yet" : "not asked"
-                case .open(let since, _): "open for \((now - since).readable)"
+                case .open(let since, _):
+                    "open for \((now - since).readable)"
+                        + (rollout.approvalText(of: gate).map { ", \($0)" } ?? "")
                 case .passed(_, let detail): Screen.coloured("passed", .green) + ": \(detail)"
                 case .failed(_, let reason): Screen.coloured("failed", .red) + ": \(reason)"
                 }

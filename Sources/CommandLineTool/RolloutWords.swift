@@ -57,8 +57,9 @@ extension Rollout {
                 text: "\(name): comparing \(to) with \(from.map { "\($0)" } ?? "the old release")",
                 until: since + span)
         case .approval:
+            let count = approvalText(of: gate).map { "\($0); " } ?? ""
             return RolloutWait(
-                text: "\(name): \(Hint.approve(key, gate))", until: since + gate.timeout,
+                text: "\(name): \(count)\(Hint.approve(key, gate))", until: since + gate.timeout,
                 isDeadline: gate.otherwise == .fail)
         case .http, .command, .webhook, .query, .visits:
             return RolloutWait(
@@ -77,7 +78,9 @@ extension Rollout {
 enum Hint {
     static func resume(_ key: ServiceKey) -> String { "`kiln rollout resume \(key)` goes on" }
     static func approve(_ key: ServiceKey, _ gate: Gate) -> String {
-        "`kiln rollout approve \(key) --gate \(gate.name)` goes on"
+        let command = "`kiln rollout approve \(key) --gate \(gate.name)"
+        guard case .approval(let approvers?) = gate.kind else { return command + "` goes on" }
+        return "\(command) --key NAME` by \(approvers) goes on"
     }
 }
 

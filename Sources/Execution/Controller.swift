@@ -6,8 +6,8 @@ internal import Trust
 
 /// All services of one daemon: starts a controller for each, and hands requests to the right one.
 package actor Controller {
-    private let world: World
-    private var services: [ServiceKey: ServiceController] = [:]
+    let world: World
+    private(set) var services: [ServiceKey: ServiceController] = [:]
     private let arrivals: AsyncStream<ServiceController>
     private let arrival: AsyncStream<ServiceController>.Continuation
 
@@ -46,6 +46,9 @@ package actor Controller {
             group.cancelAll()
         }
     }
+
+    /// Looks after what all services share, until the task is cancelled.
+    package func keepHost() async { await HostKeeper(world).run() }
 
     private func passOnChanges() async {
         for await _ in world.platform.changes {
@@ -105,16 +108,18 @@ package actor Controller {
 
     /// Makes a release of `content` and begins to roll it out, or, if `queue`, lets it wait for the rollout under way.
     package func deploy(
-        _ content: Release.Content, as key: ServiceKey, message: String, by operatorName: String, force: Bool,
-        queue: Bool
+        _ content: Release.Content, as key: ServiceKey, message: String, commit: String? = nil,
+        by operatorName: String, force: Bool, queue: Bool
     ) async throws -> DeployOutcome {
         let state = await services[key]?.machine.state ?? ServiceState(key: key)
         try ServiceController.lint(content, state)
-        try await world.platform.prepare(content.image)
+        try ServiceController.requireThaw(content, key, at: world.clock.now)
+        try ServiceController.requireApprovers(content, world.keys, at: world.clock.now)
+        try await world.admit(content, for: key, by: operatorName)
         let service = try await serviceForDeploy(key)
         return try await service.deploy(
-            content, digest: try content.digest(), message: message, by: operatorName, force: force,
-            queue: queue)
+            content, digest: try content.digest(), message: message, commit: commit, by: operatorName,
+            force: force, queue: queue)
     }
 
     private func serviceForDeploy(_ key: ServiceKey) async throws -> ServiceController {
@@ -126,8 +131,12 @@ package actor Controller {
     /// What a deploy of `content` would change and do. Changes nothing.
     package func preview(_ content: Release.Content, as key: ServiceKey) async throws -> DeployPreview {
         let snapshot = try? await snapshot(of: key)
-        return try DeployPreview.make(
+        var preview = try DeployPreview.make(
             content, digest: try content.digest(), key: key, snapshot: snapshot, now: world.clock.now)
+        let verdict = await world.admission.decide(
+            content.image, asking: content.policy, for: key, .new, at: world.clock.now)
+        (preview.refusals, preview.warnings) = (verdict.refusals, verdict.warnings)
+        return preview
     }
 
     package func rollBack(
@@ -136,13 +145,15 @@ package actor Controller {
         try await running(key).rollBack(to: release, by: operatorName)
     }
 
-    package func scale(_ key: ServiceKey, to count: Int) async throws {
-        try await running(key).change { state, _ in (nil, try state.scale(to: count), ()) }
+    package func scale(_ key: ServiceKey, to count: Int, by operatorName: String) async throws {
+        try await running(key).change { state, _ in (nil, try state.scale(to: count, by: operatorName), ()) }
     }
 
-    package func retire(_ key: ServiceKey) async throws {
+    /// `operatorName` is nil where nobody asked for it: the daemon ends, and keeps nothing.
+    package func retire(_ key: ServiceKey, by operatorName: String?) async throws {
         let now = world.clock.now
-        try await running(key).change { state, _ in (nil, state.beginRetiring(at: now), ()) }
+        try await running(key).change { state, _ in (nil, state.beginRetiring(at: now, by: operatorName), ())
+        }
     }
 
     /// Keeps the rollout under way where it is.
@@ -165,15 +176,17 @@ package actor Controller {
     }
 
     /// Says yes to the gate that waits for a person.
+    ///
+    /// - Parameter envelope: a signed approval; nil: a plain yes, where anybody may say it
     package func approve(
-        _ key: ServiceKey, gate: String?, by operatorName: String
+        _ key: ServiceKey, gate: String?, envelope: [UInt8]? = nil, by operatorName: String
     ) async throws -> Rollout {
-        try await running(key).control { try $0.approve(gate, at: $1, by: operatorName) }
+        try await running(key).approve(gate, envelope: envelope, by: operatorName)
     }
 
     /// Retires every service and waits until nothing of them is left.
     package func retireAll() async {
-        for key in services.keys { try? await retire(key) }
+        for key in services.keys { try? await retire(key, by: nil) }
         for _ in 1...Bounds.looksUntilRetired where !services.isEmpty {
             try? await world.clock.sleep(for: Limits.watchLook)
         }
@@ -184,11 +197,15 @@ package actor Controller {
         try await world.store.events(of: key, after: number, limit: limit)
     }
 
+    package func confinement(of id: InstanceID) async throws -> Confinement {
+        try await world.platform.confinement(of: id)
+    }
+
     package func log(of id: InstanceID, lines: Int) async throws -> [LogLine] {
         try await world.platform.log(of: id, lines: lines)
     }
 
-    private func running(_ key: ServiceKey) throws -> ServiceController {
+    func running(_ key: ServiceKey) throws -> ServiceController {
         guard let service = services[key] else { throw Controller.unknown(key) }
         return service
     }

@@ -7,6 +7,9 @@ package struct DeployPreview: Sendable {
     package var to: ReleaseNumber
     package var changes: [ReleaseChange]
     package var steps: [Step]
+    /// Why the image may not start; empty: it may.
+    package var refusals: [Failure] = []
+    package var warnings: [Failure] = []
 
     static func make(
         _ content: Release.Content, digest: Digest, key: ServiceKey, snapshot: ServiceSnapshot?, now: Instant

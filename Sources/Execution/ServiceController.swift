@@ -11,6 +11,10 @@ package actor ServiceController {
     private(set) var machine: ServiceMachine
     private var probes: [InstanceID: ProbeCounter] = [:]
     private var isGone = false
+    /// What came of steps and could not be written down yet.
+    private var unwritten: [StepOutcome] = []
+    /// Why releases were refused the last time.
+    private var refusals: [ReleaseNumber: String] = [:]
     /// Makes every change of intent one at a time: read, decide, store.
     private let intent = Turnstile(width: 1)
     private nonisolated let wake = Signal()
@@ -77,6 +81,7 @@ package actor ServiceController {
     }
 
     private func round() async throws -> Round {
+        await writeOutcomes()
         let underWay = machine.underWay
         let seen = try await observe()
         let (plan, begin, journaled) = try await intent.through { try await decide(seen, underWay) }
@@ -91,7 +96,7 @@ package actor ServiceController {
                 }
             case .removeRoute(let key):
                 await report(entry, nil) { try await self.world.router.remove(key) }
-            case .launch, .runTask, .remove, .check:
+            case .launch, .runTask, .remove, .check, .restoreLimits:
                 background.append(entry)
             }
         }
@@ -153,19 +158,17 @@ package actor ServiceController {
             machine.routed(route, at: world.clock.now)
             let milliseconds = (world.clock.now - begin).milliseconds
             let serving = route.servers.filter(\.state.isServing).map(\.id.text)
-            await finish(
-                number,
-                note: Note(
-                    .routed,
-                    serving.isEmpty
-                        ? "no instance takes traffic"
-                        : "traffic goes to \(counted(serving.count, "instance"))",
-                    details: ["milliseconds": "\(milliseconds)", "serving": serving.joined(separator: " ")]))
+            let note = Note(
+                .routed,
+                serving.isEmpty
+                    ? "no instance takes traffic" : "traffic goes to \(counted(serving.count, "instance"))",
+                details: ["milliseconds": "\(milliseconds)", "serving": serving.joined(separator: " ")])
+            await finish(number, notes: [note])
             return true
         } catch {
             let failure = Failure.list(error)[0]
             machine.routeRefused(failure.message, at: world.clock.now)
-            await finish(number, failure: failure, note: Note(.stepFailed, failure.description))
+            await finish(number, failure: failure, notes: [Note(.stepFailed, failure.description)])
             return false
         }
     }
@@ -176,6 +179,13 @@ package actor ServiceController {
         case .runTask(let id, let release, let command): await launch(id, release, task: command, entry)
         case .check(let check): await ask(check, entry)
         case .remove(let id, let reason, let grace): await remove(id, reason, grace, entry)
+        case .restoreLimits(let id):
+            await report(
+                entry, Note(.setRight, "the limits of \(id) are those of its launch again", instance: id)
+            ) {
+                try await self.world.platform.restoreLimits(of: id)
+            }
+            machine.restored(id)
         case .route, .removeRoute: break
         }
         wake.signal()
@@ -185,6 +195,7 @@ package actor ServiceController {
         _ id: InstanceID, _ number: ReleaseNumber, task: [String]?, _ entry: JournaledStep
     ) async {
         let world = world
+        var notes: [Note] = []
         do {
             guard let release = machine.releases[number] else {
                 throw Failure(.notFound, "\(number) is not known any more")
@@ -192,38 +203,43 @@ package actor ServiceController {
             let milliseconds = try await world.launches.through {
                 try await world.platform.prepare(release.content.image)
                 let begin = world.clock.now
+                try await self.admit(id, of: release)
                 try await world.platform.launch(LaunchOrder(id: id, release: release, task: task))
                 return (world.clock.now - begin).milliseconds
             }
-            await finish(
-                entry.number,
-                note: Note(
+            notes.append(
+                Note(
                     .launched, "\(id) runs", instance: id, release: number,
                     details: ["milliseconds": "\(milliseconds)"]))
+            await finish(entry.number, notes: notes)
             machine.launched(id)
         } catch {
             let failure = Failure.list(error)[0]
             let log = await logTail(id)
             try? await world.platform.remove(id, grace: .zero)
-            await finish(
-                entry.number, failure: failure,
-                note: Note(
+            if failure.code == .storeDamaged {
+                notes.append(Note(.altered, failure.description, instance: id, release: number))
+            }
+            notes.append(
+                Note(
                     .launchFailed, "\(id) could not be launched: \(failure)", instance: id, release: number,
                     details: log))
+            await finish(entry.number, failure: failure, notes: notes)
             machine.launchFailed(id, failure.message)
         }
     }
 
     private func ask(_ check: GateCheck, _ entry: JournaledStep) async {
         let answer = await world.gates.ask(check)
-        await finish(entry.number, note: nil)
+        await finish(entry.number)
         machine.answered(check, answer, at: world.clock.now)
     }
 
     private func remove(
         _ id: InstanceID, _ reason: RemovalReason, _ grace: Span, _ entry: JournaledStep
     ) async {
-        let log = reason.isFailure || reason == .taskEnded ? await logTail(id) : [:]
+        var log = reason.isFailure || reason == .taskEnded ? await logTail(id) : [:]
+        if reason == .drifted || reason == .tainted { log.merge(await keepEvidence(of: id)) { $1 } }
         probes[id] = nil
         let note = Note(
             .removed, "\(id) is removed: \(reason.rawValue)", instance: id,
@@ -232,6 +248,17 @@ package actor ServiceController {
             try? await world.clock.sleep(for: Bounds.pauseAfterFault)
         }
         machine.removed(id)
+    }
+
+    /// What can be said of an instance that was touched, before it goes. That none can be kept does not let it live.
+    private func keepEvidence(of id: InstanceID) async -> [String: String] {
+        do {
+            let kept = try await world.platform.keepEvidence(
+                of: id, about: machine.state.tainted(id)?.drifts ?? [])
+            return ["evidence": "\(kept.digest)", "evidence-file": kept.path]
+        } catch {
+            return ["evidence-missing": Failure.list(error)[0].description]
+        }
     }
 
     private func logTail(_ id: InstanceID) async -> [String: String] {
@@ -246,24 +273,39 @@ package actor ServiceController {
     ) async -> Bool {
         do {
             try await act()
-            await finish(entry.number, note: note)
+            await finish(entry.number, notes: note.map { [$0] } ?? [])
             return true
         } catch {
             let failure = Failure.list(error)[0]
-            await finish(entry.number, failure: failure, note: Note(.stepFailed, failure.description))
+            await finish(entry.number, failure: failure, notes: [Note(.stepFailed, failure.description)])
             return false
         }
     }
 
-    private func finish(_ number: Int, failure: Failure? = nil, note: Note?) async {
-        if let note { log(note) }
+    private func finish(_ number: Int, failure: Failure? = nil, notes: [Note] = []) async {
+        for note in notes { log(note) }
+        unwritten.append(StepOutcome(journalNumber: number, failure: failure, notes: notes))
+        await writeOutcomes()
+    }
+
+    /// Writes down what came of steps. What cannot be written is tried again with the next, and at the next look: the act
+    /// is done and will be seen, and its record must not be missing for good.
+    private func writeOutcomes() async {
+        guard !unwritten.isEmpty else { return }
+        let outcomes = unwritten
+        unwritten = []
         do {
-            let outcome = StepOutcome(journalNumber: number, failure: failure, note: note)
-            try await world.store.finish([outcome], for: key, at: world.clock.now)
+            try await world.store.finish(outcomes, for: key, at: world.clock.now)
         } catch {
-            // The act is done and will be seen; only its record is missing, and recovery closes such records.
+            unwritten = (outcomes + unwritten).suffix(Bounds.outcomesKept)
             world.logger.error("outcome not written", metadata: ["service": "\(key)", "error": "\(error)"])
         }
+    }
+
+    /// Remembers why a release was refused; whether that is another reason than the last time.
+    func refused(_ release: ReleaseNumber, _ reason: String) -> Bool {
+        defer { refusals[release] = reason }
+        return refusals[release] != reason
     }
 
     private func log(_ note: Note) {

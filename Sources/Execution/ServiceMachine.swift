@@ -12,6 +12,7 @@ package struct ServiceMachine: Sendable {
     private var tasks: Set<InstanceID> = []
     package private(set) var removing: Set<InstanceID> = []
     private var checking: Set<String> = []
+    private var restoring: Set<InstanceID> = []
     private var launchFailures: [LaunchFailure] = []
     private var routeFailure: String?
     private var routeFailedAt: Instant?
@@ -57,12 +58,13 @@ package struct ServiceMachine: Sendable {
         let route = seen.router.routes[state.key]
         if load.isWanted(by: state, releases) { load.take(seen, route, at: now) }
         let counts = needsCounts ? (route?.servers ?? [:]).mapValues(\.counts) : [:]
-        let situation = Situation(
+        var situation = Situation(
             state: state, releases: releases, seen: seen, launching: Set(underWay.launching.keys),
             removing: underWay.removing, checking: checking, gateReports: gateReports,
             traffic: trafficSinceUsed(counts), load: load.samples, launchFailures: launchFailures,
             routeFailure: routeFailure, routeFailedAt: routeFailedAt,
             isRouteUnsettled: isUnsettled(route, at: now), lookingSince: lookingSince, now: now)
+        situation.restoring = restoring
         var plan = Planner.plan(situation)
         plan.steps.removeAll { isSettling($0, at: now) }
         let isNews = plan.state != state || !plan.steps.isEmpty || !plan.notes.isEmpty
@@ -87,6 +89,7 @@ package struct ServiceMachine: Sendable {
             case .remove(let id, _, _): removing.insert(id)
             case .check(let check): checking.insert(check.idempotencyKey)
             case .removeRoute: lastRoute = nil
+            case .restoreLimits(let id): restoring.insert(id)
             case .route: break
             }
         }
@@ -156,6 +159,8 @@ package struct ServiceMachine: Sendable {
 
     /// Whether or not it worked: what is still there will be seen, and removed again.
     package mutating func removed(_ id: InstanceID) { removing.remove(id) }
+
+    package mutating func restored(_ id: InstanceID) { restoring.remove(id) }
 
     package mutating func routed(_ route: Route, at now: Instant) {
         lastRoute = (route, now)

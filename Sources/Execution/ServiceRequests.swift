@@ -35,8 +35,8 @@ extension ServiceController {
     }
 
     func deploy(
-        _ content: Release.Content, digest: Digest, message: String, by operatorName: String, force: Bool,
-        queue: Bool
+        _ content: Release.Content, digest: Digest, message: String, commit: String?,
+        by operatorName: String, force: Bool, queue: Bool
     ) async throws -> DeployOutcome {
         let (now, key) = (world.clock.now, key)
         return try await change { state, known in
@@ -45,11 +45,13 @@ extension ServiceController {
             try ServiceController.lint(content, state)
             let release = Release(
                 key: key, number: state.nextRelease(), content: content, digest: digest, createdAt: now,
-                by: operatorName, message: message)
+                by: operatorName, message: message, commit: commit)
             let created = Note(
                 .releaseCreated, "\(release.number) is image sha256:\(content.image.short)",
-                release: release.number,
-                details: ["by": operatorName, "message": message, "digest": digest.description])
+                release: release.number, by: operatorName,
+                details: [
+                    "message": message, "digest": digest.description,
+                ].merging(commit.map { ["commit": $0] } ?? [:]) { $1 })
             let begun = try state.deploy(
                 release, replacing: current, isQueued: queue, at: now, by: operatorName)
             let outcome: DeployOutcome =

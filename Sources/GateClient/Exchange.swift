@@ -24,14 +24,36 @@ struct NoReply: Error {
 }
 
 extension GateClient {
-    /// One request and its answer. Throws only `NoReply`.
+    /// One request and its answer, the whole of it within `timeout`. Throws only `NoReply`.
     func exchange(
+        _ request: HTTPClientRequest, timeout: Span, reading limit: Int
+    ) async throws(NoReply) -> Reply {
+        // The library's own deadline ends with the head of the answer; a body may take for ever.
+        let first = await withTaskGroup { group in
+            group.addTask { () -> Result<Reply, NoReply> in
+                do throws(NoReply) {
+                    return .success(try await send(request, timeout: timeout, reading: limit))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                try? await Task.sleep(for: timeout.duration)
+                return .failure(NoReply(reason: "no whole answer within \(timeout)"))
+            }
+            let first = await group.next()!
+            group.cancelAll()
+            return first
+        }
+        return try first.get()
+    }
+
+    private func send(
         _ request: HTTPClientRequest, timeout: Span, reading limit: Int
     ) async throws(NoReply) -> Reply {
         var request = request
         request.headers.replaceOrAdd(name: "User-Agent", value: "kiln")
         do {
-            // The time is for the body too.
             let response = try await client.execute(
                 request, timeout: .milliseconds(Int64(timeout.milliseconds)))
             var body: [UInt8] = []

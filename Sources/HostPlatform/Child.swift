@@ -82,16 +82,20 @@ struct Child: Sendable {
 /// cost every one of them the copy of all mounts, and the kernel a grace period at its end.
 package final class PrivateMounts: Sendable {
     let namespace: Descriptor
+    /// /dev/null of in there. Runtimes make their standard streams the instance's own, and the host's device would stay
+    /// so; of this one, nobody can change the owner or the mode.
+    let null: Descriptor
 
     /// `covered` are hidden under an empty tmpfs, and what is written there goes with the namespace. `unmounted` are let go of, so that
     /// no process in there holds them for as long as it lives.
     init(covered: [String], unmounted: [String] = []) throws {
         let (covers, unmounts) = (CStrings(covered), CStrings(unmounted))
         defer { withExtendedLifetime((covers, unmounts)) {} }
-        var number: Int32 = -1
-        let code = kiln_mount_namespace(covers.constants, unmounts.constants, &number)
+        var (number, nullNumber): (Int32, Int32) = (-1, -1)
+        let code = kiln_mount_namespace(covers.constants, unmounts.constants, &number, &nullNumber)
         guard code == 0 else { throw SystemFailure.failure(code, "cannot make a mount namespace") }
         namespace = Descriptor(number)
+        null = Descriptor(nullNumber)
     }
 }
 

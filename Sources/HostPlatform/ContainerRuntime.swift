@@ -16,8 +16,10 @@ struct ContainerRuntime: Sendable {
     /// crun refuses hosts that mount both cgroup versions; in a mount namespace where version 2 is covered it
     /// works, and its limits hold.
     let hidesUnified: Bool
-    /// What a caller of the runtime must not see; nil: it may see everything.
-    let mounts: PrivateMounts?
+    /// Where the runtime is called: what it must not see is not in there.
+    let mounts: PrivateMounts
+    /// Why instances have no user namespace of their own here; nil: they have.
+    private(set) var lacksUserNamespaces: String?
 
     private init(_ program: String, at path: String, root: HostRoot, groups: ControlGroups) throws {
         self.program = program
@@ -25,7 +27,8 @@ struct ContainerRuntime: Sendable {
         self.root = root
         self.groups = groups
         hidesUnified = program == "crun" && groups.isHybrid
-        mounts = hidesUnified ? try PrivateMounts(covered: groups.unified, unmounted: root.imageMounts) : nil
+        mounts = try PrivateMounts(
+            covered: hidesUnified ? groups.unified : [], unmounted: root.imageMounts)
         let number = program == "crun" ? kiln_sealed_copy(path) : -1
         copy = number >= 0 ? Descriptor(number) : nil
         executable = number >= 0 ? "/proc/\(getpid())/fd/\(number)" : path
@@ -35,13 +38,23 @@ struct ContainerRuntime: Sendable {
     static let all = ["crun", "runc"]
 
     /// The first that makes a container with limits which really hold.
-    static func detect(_ root: HostRoot, among programs: [String] = all) async throws -> ContainerRuntime {
+    ///
+    /// - Parameter wantsUserNamespaces: whether instances get a user namespace each, where that works
+    static func detect(
+        _ root: HostRoot, among programs: [String] = all, wantsUserNamespaces: Bool = true
+    ) async throws -> ContainerRuntime {
         let groups = ControlGroups.detect()
         var reasons: [String] = []
         for program in programs {
             guard let path = Tool.find(program) else { continue }
-            let runtime = try ContainerRuntime(program, at: path, root: root, groups: groups)
-            if let reason = await runtime.probe() {
+            var runtime = try ContainerRuntime(program, at: path, root: root, groups: groups)
+            runtime.lacksUserNamespaces =
+                wantsUserNamespaces ? UserRange.whyImpossible(with: program) : "not wanted for this platform"
+            if runtime.lacksUserNamespaces == nil {
+                guard let reason = await runtime.probe(UserRange.probe) else { return runtime }
+                runtime.lacksUserNamespaces = "\(program): \(reason)"
+            }
+            if let reason = await runtime.probe(nil) {
                 reasons.append("\(program): \(reason)")
             } else {
                 return runtime
@@ -59,10 +72,9 @@ struct ContainerRuntime: Sendable {
     // MARK: Calls
 
     /// Like `mounts`, for the monitors of one image's instances: each holds what it sees for as long as it lives.
-    func mounts(for image: Digest) throws -> PrivateMounts? {
-        guard hidesUnified else { return nil }
+    func mounts(for image: Digest) throws -> PrivateMounts {
         let others = root.imageMounts.filter { $0 != root.imageMount(image) }
-        return try PrivateMounts(covered: groups.unified, unmounted: others)
+        return try PrivateMounts(covered: hidesUnified ? groups.unified : [], unmounted: others)
     }
 
     var globalArguments: [String] {
@@ -115,9 +127,10 @@ struct ContainerRuntime: Sendable {
 
     /// Makes a container out of the host's own programs, without starting it, and looks whether its limit arrived.
     /// nil: it works; otherwise the reason why not.
-    private func probe() async -> String? {
+    private func probe(_ users: UserRange?) async -> String? {
         let id = "probe-\(root.tag)"
-        let folder = "\(root.temporary)/\(id)-\(program)"
+        // Not in the root folder, where the users of a range may not go.
+        let folder = "\(root.bundles)/\(id)-\(program)"
         defer {
             _ = groups.clear(group(of: id))
             try? Files.removeTree("\(root.runtimeState)/\(id)")
@@ -125,15 +138,16 @@ struct ContainerRuntime: Sendable {
         }
         do {
             try Files.makeFolder(root.runtimeState, mode: 0o700)
+            try Files.makeFolder(root.bundles, mode: 0o711)
             for name in ["proc", "dev", "sys", "bin", "lib", "lib64", "usr"] {
                 try Files.makeFolder("\(folder)/rootfs/\(name)")
             }
             try Files.replace(
-                folder + "/config.json", with: probeConfiguration(folder, group: group(of: id)),
+                folder + "/config.json", with: probeConfiguration(folder, group: group(of: id), users),
                 durably: false)
             // Its standard streams must not be captured: a created container keeps them.
             let result = try await Blocking.run {
-                let null = Descriptor(open("/dev/null", O_RDWR | O_CLOEXEC))
+                let null = mounts.null
                 let log = folder + "/errors"
                 let errors = Descriptor(open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600))
                 let child = try Child.start(
@@ -153,13 +167,32 @@ struct ContainerRuntime: Sendable {
 
     private static let probeMemory = 64 << 20
 
-    private func probeConfiguration(_ folder: String, group: String) -> String {
+    private func probeConfiguration(_ folder: String, group: String, _ users: UserRange?) -> String {
         let binds = ["bin", "lib", "lib64", "usr"].filter { Files.exists("/" + $0) }.map { name -> JSONText in
             [
                 "destination": .text("/" + name), "type": "bind", "source": .text("/" + name),
                 "options": ["rbind", "ro"],
             ]
         }
+        // Where the users of a range may make devices.
+        let systems: [JSONText] = [("/proc", "proc"), ("/dev", "tmpfs")].map { folder, type in
+            ["destination": .text(folder), "type": .text(type), "source": .text(type)]
+        }
+        let namespaces: [JSONText] = ["pid", "mount", "ipc", "uts", "cgroup", "network"].map {
+            ["type": .text($0)]
+        }
+        let linux: [(String, JSONText)] = [
+            ("cgroupsPath", .text("/" + group)),
+            ("namespaces", .list(namespaces + (users == nil ? [] : [UserRange.namespace]))),
+            (
+                "resources",
+                [
+                    "memory": ["limit": .number(ContainerRuntime.probeMemory)],
+                    "cpu": ["quota": 50_000, "period": 100_000], "pids": ["limit": 16],
+                ]
+            ),
+            ("seccomp", .written(SystemCallFilter.configuration)),
+        ]
         let configuration: JSONText = [
             "ociVersion": "1.0.2",
             "process": [
@@ -168,19 +201,8 @@ struct ContainerRuntime: Sendable {
                 "noNewPrivileges": true,
             ],
             "root": ["path": .text(folder + "/rootfs"), "readonly": true],
-            "mounts": .list([["destination": "/proc", "type": "proc", "source": "proc"]] + binds),
-            "linux": [
-                "cgroupsPath": .text("/" + group),
-                "namespaces": [
-                    ["type": "pid"], ["type": "mount"], ["type": "ipc"], ["type": "uts"], ["type": "cgroup"],
-                    ["type": "network"],
-                ],
-                "resources": [
-                    "memory": ["limit": .number(ContainerRuntime.probeMemory)],
-                    "cpu": ["quota": 50_000, "period": 100_000], "pids": ["limit": 16],
-                ],
-                "seccomp": .written(SystemCallFilter.configuration),
-            ],
+            "mounts": .list(systems + binds),
+            "linux": .object(linux + (users?.settings ?? [])),
         ]
         return configuration.encoded
     }

@@ -17,8 +17,14 @@ package final class HAProxyRouter: TrafficRouter {
     let leaving = Mutex<[String: Int]>([:])
     let latencies = Mutex(ProxyLatencies())
     /// The instances that the file for the next start has; nil: unknown.
-    private let written = Mutex<Set<InstanceID>?>(nil)
-    private let turns = KeyedLock<Bool>()
+    let written = Mutex<Set<InstanceID>?>(nil)
+    /// The file as it was when it was last found to say what was written.
+    let writtenFile = Mutex<FileIdentity?>(nil)
+    let turns = KeyedLock<Bool>()
+    /// What differed at some look, until it was set right.
+    let found = Mutex<[Drift]>([])
+    /// A change failed half-way: what the proxy does now is what nobody asked for, and nobody's fault.
+    let isHalfChanged = Mutex(false)
 
     /// Takes over the proxy of a root, which may be running. `watch` tells when it ends.
     package init(root: HostRoot, watch: ProcessWatch) {
@@ -31,7 +37,7 @@ package final class HAProxyRouter: TrafficRouter {
     // MARK: Looking
 
     package func observe() async throws -> ObservedRouter {
-        let (observed, needsUpkeep) = try await Blocking.run { [self] in
+        var (observed, needsUpkeep) = try await Blocking.run { [self] in
             guard let seen = try? process.statistics() else {
                 return (ObservedRouter(isRunning: false), false)
             }
@@ -40,13 +46,19 @@ package final class HAProxyRouter: TrafficRouter {
             readLatencies(seen)
             return (
                 ObservedRouter(isRunning: true, routes: try routes(seen, old)),
-                isUnwritten || !leftovers(seen).isEmpty
+                isUnwritten || !leftovers(seen).isEmpty || !differences(seen).isEmpty
             )
         }
         // Whoever changes a route at this moment does the same at its end.
         if needsUpkeep {
-            _ = try await turns.lockedIfFree(true) { try await Blocking.run { [self] in try? upkeep() } }
+            _ = try await turns.lockedIfFree(true) {
+                try await Blocking.run { [self] in
+                    try? noteDifferences()
+                    try? upkeep()
+                }
+            }
         }
+        observed.drifts = found.withLock { $0 }
         return observed
     }
 
@@ -123,7 +135,7 @@ package final class HAProxyRouter: TrafficRouter {
     }
 
     /// The file cannot say that a server drains: after a restart it has no weight, which is the same.
-    private static func state(
+    static func state(
         _ server: ProxyStatistics.Server, wanted: RouteServer.State?
     ) -> RouteServer.State {
         if server.isDraining || server.weight == 0 && wanted == .draining { return .draining }
@@ -194,9 +206,11 @@ package final class HAProxyRouter: TrafficRouter {
                 try reconcile(route, configuration)
             }
         } catch {
+            isHalfChanged.withLock { $0 = true }
             try? write(self.configuration(before))
             throw error
         }
+        isHalfChanged.withLock { $0 = false }
         let final = after
         state.withLock { $0.take(final) }
         // The change is done, whoever does not want to leave yet.
@@ -217,13 +231,14 @@ package final class HAProxyRouter: TrafficRouter {
             healthy: state.healthy.intersection(state.known))
     }
 
-    private func write(_ configuration: ProxyConfiguration) throws {
+    func write(_ configuration: ProxyConfiguration) throws {
         let maps = configuration.maps
         try Files.replace(configuration.pathsMap, with: maps.paths, durably: false)
         try Files.replace(configuration.addressMap, with: maps.addresses, durably: false)
         try Files.replace(configuration.matchMap, with: maps.matches, durably: false)
         try Files.replace(configuration.file, with: configuration.text, durably: false, mode: 0o600)
         written.withLock { $0 = configuration.healthy }
+        writtenFile.withLock { $0 = nil }
     }
 
     // MARK: Upkeep

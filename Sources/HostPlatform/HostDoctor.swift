@@ -125,7 +125,12 @@ package struct HostDoctor: Sendable {
             defer { try? Files.removeTree(root.runFolder) }
             let runtime = try await ContainerRuntime.detect(root)
             defer { _ = runtime.groups.clear(root.cgroup) }
-            return Check(name: "container runtime", isFine: true, found: runtime.path, suggestion: nil)
+            let lacks =
+                runtime.lacksUserNamespaces.map { ", without user namespaces: \($0)" }
+                ?? ", with user namespaces"
+            return Check(
+                name: "container runtime", isFine: true, found: runtime.path + lacks,
+                suggestion: runtime.lacksUserNamespaces == nil ? nil : "apt-get install crun")
         } catch {
             let failure = Failure.list(error)[0]
             return Check(

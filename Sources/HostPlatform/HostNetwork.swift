@@ -16,6 +16,10 @@ final class HostNetwork: Sendable {
         var bridge: Int32 = 0
         var taken: Set<Int> = []
         var lastGiven = 1
+        /// The firewall table as the kernel had it right after it was made; nil where none was made.
+        var firewall: [UInt8]?
+        /// Whether this host forwarded when the network was made.
+        var forwarded = false
     }
 
     private struct Record: Codable { var subnet: String }
@@ -56,7 +60,8 @@ final class HostNetwork: Sendable {
         state.withLock {
             $0.network = network
             $0.bridge = index
-            $0.taken = inUse
+            // A launch may have taken a number that no record names yet.
+            $0.taken.formUnion(inUse)
         }
         addFirewallTable(network)
     }
@@ -164,8 +169,61 @@ final class HostNetwork: Sendable {
         let script = HostNetwork.firewallScript(
             table: root.firewallTable, bridge: root.bridge, network: network)
         // Without it instances serve as well; they only cannot call out.
-        _ = try? runner.runNow(Command("nft", ["-f", "-"]), input: script, limit: Limit.firewall)
+        let result = try? runner.runNow(Command("nft", ["-f", "-"]), input: script, limit: Limit.firewall)
+        guard result?.status == 0 else { return }
+        let made = try? NetworkScan().firewall(root.firewallTable)
+        state.withLock {
+            $0.firewall = made
+            $0.forwarded = true
+        }
     }
+
+    // MARK: Drift
+
+    /// What differs of that which instances depend on: bridge, address, firewall table, forwarding.
+    func drifts() throws -> [Drift] {
+        let (network, firewall, forwarded) = state.withLock { ($0.network, $0.firewall, $0.forwarded) }
+        guard let network else { return [] }
+        func drift(_ subject: String, _ message: String) -> Drift {
+            .cut(.host, subject, message, source: .poll)
+        }
+        var found: [Drift] = []
+        let scan = NetworkScan()
+        let address = "\(network.address(1))/\(network.prefix)"
+        if let index = try Netlink().index(of: root.bridge) {
+            let view = try scan.view()
+            if view.downLinks.contains(index) {
+                found.append(drift("bridge \(root.bridge)", "the instances' bridge is down"))
+            }
+            if !view.addresses.contains("\(address) of \(index)") {
+                found.append(drift("address \(address)", "the bridge \(root.bridge) lost its address"))
+            }
+        } else {
+            found.append(drift("bridge \(root.bridge)", "the instances' bridge is gone"))
+        }
+        if let firewall, try scan.firewall(root.firewallTable) != firewall {
+            found.append(drift("firewall \(root.firewallTable)", "the instances' firewall table was changed"))
+        }
+        if forwarded, !HostNetwork.forwards {
+            found.append(
+                .cut(
+                    .host, HostNetwork.forwarding, "this host no longer forwards what instances send",
+                    expected: "1",
+                    found: "0", source: .poll))
+        }
+        return found
+    }
+
+    /// Makes bridge, address, firewall table and cables again where they are missing.
+    func repair(inUse: Set<Int>) throws {
+        try ensure(inUse: inUse)
+        let netlink = try Netlink()
+        let bridge = state.withLock { $0.bridge }
+        for number in inUse { try netlink.attach(root.cable(number), to: bridge) }
+    }
+
+    /// A setting of the host, which Kiln never changes.
+    static let forwarding = "net.ipv4.ip_forward"
 }
 
 /// A lock among all processes of this host, on a folder that exists anyway.

@@ -13,7 +13,7 @@ extension HostPlatform {
         defer { unlink(process) }
         do {
             let result = try await ProcessRunner().run(
-                runtime.command(["exec", "--process", process, id.text]), mounts: runtime.mounts,
+                execution(["exec", "--process", process, id.text], in: id), mounts: runtime.mounts,
                 limit: timeout)
             return result.status
         } catch let failure as Failure where failure.code == .timedOut {
@@ -21,6 +21,14 @@ extension HostPlatform {
             throw Failure(
                 .timedOut, "\(command.joined(separator: " ")) took longer than \(timeout)", at: id.text)
         }
+    }
+
+    /// A call of the runtime that works inside an instance. Whatever begins a process there has to be called like this:
+    /// what does not carry the instance's mark is drift.
+    func execution(_ arguments: [String], in id: InstanceID) -> Command {
+        var command = runtime.command(arguments)
+        if let mark = known(id)?.0.record.mark { command.environment[Lineage.variable] = mark }
+        return command
     }
 
     /// Ends what a killed `exec` left inside. It became our child; unreaped, it would keep the instance's whole

@@ -11,6 +11,7 @@ extension HostPlatform {
         let folder = root.instance(id)
         guard Files.exists(folder.path) else { return }
         let known = known(id)?.0
+        sentinel.forget(id)
         if let running = known?.running, running.boot == Boot.id {
             await end(running, grace: grace)
         }
@@ -21,6 +22,7 @@ extension HostPlatform {
             try Files.removeTree(folder.path)
         }
         if let record = known?.record { network.free(record.number) }
+        drifts.forget(id)
         state.withLock {
             $0.known[id] = nil
             $0.namespaces[id] = nil

@@ -19,6 +19,8 @@ package final class HostPlatform: Platform {
     let runtime: ContainerRuntime
     let state = Mutex(State())
     let turns = KeyedLock<InstanceID>()
+    let drifts: DriftBook
+    let sentinel: Sentinel
     /// Called after each stage of a launch; throwing there is like dying there. Tests use it.
     let afterStage: @Sendable (LaunchStage) throws -> Void
 
@@ -37,13 +39,21 @@ package final class HostPlatform: Platform {
 
     /// Takes over a root folder: makes the bridge, mounts the images, sweeps what a crash left half-made, and watches
     /// the instances that live.
-    package convenience init(root: HostRoot, reader: any ImageReader, log: Logger) async throws {
-        try await self.init(root: root, reader: reader, log: log) { _ in }
+    ///
+    /// - Parameter owner: names the package, or the line of the recipe, that a path of an image belongs to. It may take
+    ///   its time: it is asked about what drifted only.
+    package convenience init(
+        root: HostRoot, reader: any ImageReader, log: Logger,
+        owner: @escaping @Sendable (Digest, String) -> String? = { _, _ in nil }
+    ) async throws {
+        try await self.init(root: root, reader: reader, log: log, owner: owner) { _ in }
     }
 
     /// With a choice of runtimes, and with a hook that tests die in.
     package init(
         root: HostRoot, reader: any ImageReader, log: Logger, runtimes: [String] = ["crun", "runc"],
+        owner: @escaping @Sendable (Digest, String) -> String? = { _, _ in nil },
+        wantsUserNamespaces: Bool = true,
         afterStage: @escaping @Sendable (LaunchStage) throws -> Void
     ) async throws {
         self.root = root
@@ -54,13 +64,33 @@ package final class HostPlatform: Platform {
         watch = ProcessWatch()
         fileSystem = RootFileSystem(root, reader: reader)
         network = HostNetwork(root)
-        runtime = try await ContainerRuntime.detect(root, among: runtimes)
+        runtime = try await ContainerRuntime.detect(
+            root, among: runtimes, wantsUserNamespaces: wantsUserNamespaces)
+        drifts = DriftBook(root) { [watch] in watch.notify() }
+        let patrol = ImagePatrol(root, log: log)
+        sentinel = Sentinel(
+            root, groups: runtime.groups, book: drifts, owner: owner, log: log, patrol: patrol)
         log.info(
             "container runtime found",
             metadata: [
                 "runtime": "\(runtime.path)", "cgroups": "\(runtime.groups.isHybrid ? "hybrid" : "plain")",
             ])
+        if let reason = runtime.lacksUserNamespaces {
+            log.warning("instances have no user namespaces", metadata: ["reason": "\(reason)"])
+        }
         try await recover()
+        sentinel.start()
+        patrol.start { [sentinel, fileSystem] finding in
+            sentinel.report(finding)
+            Task { await fileSystem.quarantine(finding.image, inode: finding.inode) }
+        }
+    }
+
+    deinit { stopLooking() }
+
+    private func stopLooking() {
+        sentinel.patrol.stop()
+        sentinel.stop()
     }
 
     package var changes: AsyncStream<Void> { watch.changes }
@@ -116,7 +146,8 @@ package final class HostPlatform: Platform {
             processID: phase == .running ? known.running.map { Int($0.process.pid) } : nil,
             isMonitored: isMonitored, isTask: record.isTask == true,
             cpuMicroseconds: known.running == nil
-                ? nil : runtime.groups.processorTime(of: runtime.group(of: record.id.text)))
+                ? nil : runtime.groups.processorTime(of: runtime.group(of: record.id.text)),
+            drifts: drifts.drifts(of: record.id))
     }
 
     private func exitStatus(of id: InstanceID) -> Int? {
@@ -158,11 +189,13 @@ package final class HostPlatform: Platform {
                 .notFound, "the image \(order.release.content.image.short) has not been prepared", at: mounted
             )
         }
+        try await fileSystem.requireIntact(order.release.content.image)
         let number = try network.reserve()
         let record = InstanceRecord(
             id: order.id, key: order.release.key, release: order.release.number,
             image: order.release.content.image, number: number, address: network.address(number),
-            startedAt: HostPlatform.now, isTask: order.task == nil ? nil : true)
+            startedAt: HostPlatform.now, isTask: order.task == nil ? nil : true,
+            mark: InstanceRecord.newMark(), allow: order.release.content.run.allow)
         let folder = root.instance(order.id)
         do { try record.write(to: folder) } catch {
             network.free(number)
@@ -185,12 +218,13 @@ package final class HostPlatform: Platform {
         }
         state.withLock { $0.known[order.id]?.running = running }
         watch.watch(order.id.text, [running.process] + (running.monitor.map { [$0] } ?? []))
+        sentinel.watch(record, running)
     }
 
     /// The stages of a launch, on a thread that may block.
     private func make(
         _ order: LaunchOrder, _ record: InstanceRecord, config: ImageConfig, imageRoot: String,
-        folder: InstanceFolder, mounts: PrivateMounts?
+        folder: InstanceFolder, mounts: PrivateMounts
     ) throws -> RunningRecord {
         try afterStage(.recorded)
         try Files.makeFolder(folder.exitFolder)
@@ -202,7 +236,8 @@ package final class HostPlatform: Platform {
         let bundle = RuntimeBundle(
             id: order.id, run: order.release.content.run, image: config,
             command: order.task ?? config.command,
-            imageRoot: imageRoot, network: "/proc/\(getpid())/fd/\(namespace.number)",
+            imageRoot: imageRoot, users: try ownUsers(of: order, record, imageRoot, folder, mounts),
+            network: "/proc/\(getpid())/fd/\(namespace.number)",
             cgroup: "/" + runtime.group(of: order.id.text), folder: folder.bundle, address: record.address,
             limitsSwap: runtime.groups.limitsSwap)
         try bundle.write()
@@ -212,6 +247,7 @@ package final class HostPlatform: Platform {
         guard let process = LiveProcess(created.process) else {
             throw Failure(.launchFailed, "the container ended before it began")
         }
+        try confine(process, folder, mounts)
         try runtime.startNow(order.id)
         try afterStage(.started)
         let running = RunningRecord(
@@ -229,7 +265,8 @@ package final class HostPlatform: Platform {
         return failure
     }
 
-    private static var now: Instant {
+    /// What the clock on the wall shows, for what people read.
+    static var now: Instant {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Instant(milliseconds: time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
@@ -240,7 +277,10 @@ package final class HostPlatform: Platform {
     private func recover() async throws {
         await fileSystem.recover()
         try Files.makeFolder(root.runtimeState, mode: 0o700)
-        for folder in [root.attachFolder, root.bundles] { try Files.makeFolder(folder, mode: 0o700) }
+        try Files.makeFolder(root.attachFolder, mode: 0o700)
+        // Instances find what is mounted for them in here; they know no names but their own.
+        try Files.makeFolder(root.bundles, mode: 0o711)
+        chmod(root.bundles, 0o711)
         var numbers: Set<Int> = []
         for name in Files.names(in: root.instances) {
             guard let id = try? InstanceID(name), let (known, _) = known(id) else {
@@ -251,6 +291,8 @@ package final class HostPlatform: Platform {
             numbers.insert(known.record.number)
             guard let running = known.running, running.boot == Boot.id else { continue }
             watch.watch(name, [running.process] + (running.monitor.map { [$0] } ?? []))
+            drifts.load(id)
+            sentinel.watch(known.record, running)
             let namespace = open("/proc/\(running.process.pid)/ns/net", O_RDONLY | O_CLOEXEC)
             if namespace >= 0 { state.withLock { $0.namespaces[id] = Descriptor(namespace) } }
         }
@@ -262,6 +304,7 @@ package final class HostPlatform: Platform {
     /// cgroups and the folder in /run. Does nothing while instances exist. The root can be taken over again.
     package func tearDown() async throws {
         guard Files.names(in: root.instances).isEmpty else { return }
+        try await Blocking.run { [self] in stopLooking() }
         try await fileSystem.unmountAll()
         try await Blocking.run { [self] in
             try network.tearDown()

@@ -31,15 +31,21 @@ package struct HostRoot: Sendable {
     var instances: String { path + "/instances" }
     var images: String { path + "/images" }
     func imageFile(_ image: Digest) -> String { "\(images)/\(image.hex).erofs" }
+    /// What the file was when it was made.
+    func imageSeal(_ image: Digest) -> String { "\(images)/\(image.hex).seal" }
+    /// Where a file goes that somebody wrote to, for whoever looks into it.
+    func alteredImage(_ image: Digest) -> String { "\(images)/\(image.hex).altered" }
     package func imageMount(_ image: Digest) -> String { "\(images)/\(image.hex)" }
     /// Where the images that have a file are mounted.
     var imageMounts: [String] {
-        Files.names(in: images).filter { !$0.hasSuffix(".erofs") }.map { "\(images)/\($0)" }
+        Files.names(in: images).filter { (try? Digest(hex: $0)) != nil }.map { "\(images)/\($0)" }
     }
     var logs: String { path + "/logs" }
     package func log(_ id: InstanceID) -> String { "\(logs)/\(id).log" }
     var proxy: String { path + "/proxy" }
     var temporary: String { path + "/tmp" }
+    /// What was written down about instances before they were replaced.
+    var evidence: String { path + "/evidence" }
     var networkFile: String { path + "/network.json" }
 
     // MARK: Outside of it
@@ -88,6 +94,13 @@ package struct HostRoot: Sendable {
 }
 
 /// The folder that owns everything of one instance: written first, removed last.
+extension HostRoot {
+    /// A folder for each session that is under way, by its number.
+    var sessionFolders: String { runFolder + "/sessions" }
+    /// What control groups of sessions are called, before their number.
+    static let sessionPrefix = "session-"
+}
+
 package struct InstanceFolder: Sendable {
     package let path: String
     package let bundle: String
@@ -97,6 +110,9 @@ package struct InstanceFolder: Sendable {
     /// The processes, written once the launch has succeeded.
     var runningFile: String { path + "/running.json" }
     var processFile: String { bundle + "/pid" }
+    /// What it looked like right after the launch, and what was found to differ since.
+    var baselineFile: String { path + "/baseline.json" }
+    var driftFile: String { path + "/drifts.json" }
     var exitFolder: String { path + "/exit" }
 }
 
@@ -124,6 +140,8 @@ enum Limit {
     static let proxyStop = Span.seconds(5)
     static let portRelease = Span.seconds(1)
     static let proxyAnswer = Span.seconds(5)
+    /// Bytes of the proxy's file that are read back.
+    static let proxyFile = 64 << 20
     /// How long a server may keep its last connections when it is told to go.
     static let serverFarewell = Span.milliseconds(2500)
     /// How often in a row a server's deletion is tried; the next look tries again.

@@ -33,7 +33,7 @@ struct ImageTree {
                 continue
             }
             links += 1
-            guard links <= ImageTree.linksAtMost, let target = readLink(here) else { return nil }
+            guard links <= ImageTree.linksAtMost, let target = ProcessFile.link(here) else { return nil }
             if target.hasPrefix("/") { done = [] }
             pending += target.split(separator: "/").map(String.init).reversed()
         }
@@ -43,13 +43,5 @@ struct ImageTree {
         return Entry(
             path: "/" + done.joined(separator: "/"), isFolder: info.st_mode & S_IFMT == S_IFDIR,
             mode: info.st_mode & 0o7777)
-    }
-
-    private func readLink(_ path: String) -> String? {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = buffer.withUnsafeMutableBytes {
-            readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), 4096)
-        }
-        return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
     }
 }

@@ -13,12 +13,22 @@ struct InstanceRecord: Codable, Sendable {
     var startedAt: Instant
     /// nil: it serves.
     var isTask: Bool?
+    /// What the daemon's own commands in this instance carry, so that a later daemon knows them for its own as well.
+    var mark: String?
+    /// What its release asked for beyond the usual.
+    @OrEmpty var allow: [Allowance]
 
     /// Not flushed to the disk: all that it owns ends with the host, so a crash of this process is what it has to
     /// survive, and a rename does.
     func write(to folder: InstanceFolder) throws {
         try Files.makeFolder(folder.path, mode: 0o700)
         try Files.replace(folder.launchFile, with: Array(JSONEncoder().encode(self)), durably: false)
+    }
+
+    /// 128 random bits.
+    static func newMark() -> String {
+        let (high, low) = (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max))
+        return String(high, radix: 16) + "-" + String(low, radix: 16)
     }
 
     static func read(_ folder: InstanceFolder) -> InstanceRecord? {

@@ -51,12 +51,12 @@ struct Monitor {
     }
 
     /// Starts the monitor. It needs the instance's folder only, and comes up while the rest is being made.
-    func start(_ mounts: PrivateMounts?) throws -> Waiting {
+    func start(_ mounts: PrivateMounts) throws -> Waiting {
         guard Tool.find("conmon") != nil else {
             throw Failure(.toolMissing, "conmon is not installed", suggestion: "apt-get install conmon")
         }
         let (gate, answers) = (try Pipe(), try Pipe())
-        let null = Descriptor(open("/dev/null", O_RDWR | O_CLOEXEC))
+        let null = mounts.null
         var arguments = [
             "--sync", "--cid", id.text, "--cuuid", id.text, "--runtime", runtime.executable,
             "--bundle", folder.bundle, "--container-pidfile", folder.processFile,

@@ -62,6 +62,14 @@ struct Netlink: Sendable {
         try act(message, "raise \(name)")
     }
 
+    /// Puts an interface on a bridge. One that is on it already stays.
+    func attach(_ name: String, to bridge: Int32) throws {
+        var message = NetlinkMessage(NetlinkType.newLink, flags: 0, body: NetlinkMessage.link())
+        message.attribute(NetlinkType.linkName, name)
+        message.attribute(NetlinkType.linkMaster, UInt32(bridge))
+        try act(message, "put \(name) on the bridge", fine: [ENODEV])
+    }
+
     /// Removes an interface; one that does not exist is already removed.
     func remove(_ name: String) throws {
         var message = NetlinkMessage(NetlinkType.deleteLink, flags: 0, body: NetlinkMessage.link())
@@ -138,7 +146,7 @@ struct Netlink: Sendable {
     /// A dump of routes has many parts; a part is at most 32 KiB.
     private static let partsAtMost = 4096
 
-    private struct Errno: Error { let code: Int32 }
+    struct Errno: Error { let code: Int32 }
 
     private func act(_ message: NetlinkMessage, _ what: String, fine: [Int32] = []) throws {
         do { _ = try exchange(message) } catch let error as Errno {
@@ -147,7 +155,7 @@ struct Netlink: Sendable {
         }
     }
 
-    private struct Reply {
+    struct Reply {
         var type: UInt16
         var body: ArraySlice<UInt8>
 
@@ -179,7 +187,7 @@ struct Netlink: Sendable {
     }
 
     /// Sends one request and reads up to its acknowledgement or the end of its dump.
-    private func exchange(_ message: NetlinkMessage, isDump: Bool = false) throws -> [Reply] {
+    func exchange(_ message: NetlinkMessage, isDump: Bool = false) throws -> [Reply] {
         var request = message.finished
         if !isDump { request[6] |= UInt8(NetlinkFlag.acknowledge) }
         guard send(socket.number, request, request.count, 0) == request.count else {
@@ -187,8 +195,11 @@ struct Netlink: Sendable {
         }
         var replies: [Reply] = []
         for _ in 0..<Netlink.partsAtMost {
-            var buffer = [UInt8](repeating: 0, count: 32_768)
-            let count = recv(socket.number, &buffer, buffer.count, 0)
+            var count = 0
+            let buffer = [UInt8](unsafeUninitializedCapacity: 32_768) { buffer, initialized in
+                count = recv(socket.number, buffer.baseAddress, buffer.count, 0)
+                initialized = max(0, count)
+            }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { throw Errno(code: errno) }
             var offset = 0

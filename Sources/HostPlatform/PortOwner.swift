@@ -33,35 +33,23 @@ enum PortOwner {
     static func find(_ port: Int) -> String? {
         let inodes = Set(["/proc/net/tcp", "/proc/net/tcp6"].flatMap { listeners(in: $0, port: port) })
         guard !inodes.isEmpty else { return nil }
-        for name in Files.names(in: "/proc") {
-            guard Int(name) != nil else { continue }
-            for file in Files.names(in: "/proc/\(name)/fd") {
-                var buffer = [UInt8](repeating: 0, count: 64)
-                let count = buffer.withUnsafeMutableBytes {
-                    readlink(
-                        "/proc/\(name)/fd/\(file)", $0.baseAddress!.assumingMemoryBound(to: CChar.self), 64)
-                }
-                guard count > 9 else { continue }
-                let target = String(decoding: buffer[..<count], as: UTF8.self)
-                guard target.hasPrefix("socket:["), inodes.contains(target.dropFirst(8).dropLast()) else {
-                    continue
-                }
-                let program = (Files.text("/proc/\(name)/comm", limit: 64) ?? "").filter { $0 != "\n" }
-                return "\(program) (process \(name))"
-            }
+        for pid in ProcessFile.numbers().sorted() where !SocketOwner.sockets(of: pid).isDisjoint(with: inodes)
+        {
+            let program = (Files.text("/proc/\(pid)/comm", limit: 64) ?? "").filter { $0 != "\n" }
+            return "\(program) (process \(pid))"
         }
         return nil
     }
 
     /// Inodes of the sockets that listen on a port (man 5 proc, /proc/net/tcp): state 0A is LISTEN.
-    private static func listeners(in table: String, port: Int) -> [Substring] {
+    private static func listeners(in table: String, port: Int) -> [UInt32] {
         (Files.text(table, limit: 16 << 20) ?? "").split(separator: "\n").dropFirst().compactMap { row in
             let fields = row.split(separator: " ")
             guard fields.count > 9, fields[3] == "0A",
                 let local = fields[1].split(separator: ":").last.flatMap({ Int($0, radix: 16) }),
                 local == port
             else { return nil }
-            return fields[9]
+            return UInt32(fields[9])
         }
     }
 }

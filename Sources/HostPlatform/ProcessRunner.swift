@@ -34,7 +34,9 @@ package struct ProcessRunner: Sendable {
     ) throws -> Result {
         let output = try Pipe()
         let errors = try Pipe()
-        let source = try ProcessRunner.source(of: input)
+        // Programs in instances open /dev/stdout anew, and are other users than the one who made it.
+        if mounts != nil { for pipe in [output, errors] { fchmod(pipe.writing.number, 0o622) } }
+        let source = try ProcessRunner.source(of: input, mounts)
         let child = try Child.start(
             command, input: source.number, output: output.writing.number, errors: errors.writing.number,
             mounts: mounts)
@@ -63,8 +65,10 @@ package struct ProcessRunner: Sendable {
     }
 
     /// A descriptor from which a command reads `text`, or nothing.
-    private static func source(of text: String) throws -> Descriptor {
-        guard !text.isEmpty else { return Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC)) }
+    private static func source(of text: String, _ mounts: PrivateMounts?) throws -> Descriptor {
+        guard !text.isEmpty else {
+            return mounts?.null ?? Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC))
+        }
         let bytes = Array(text.utf8)
         precondition(bytes.count <= 65_536, "a pipe holds no more before somebody reads it")
         let pipe = try Pipe()

@@ -17,11 +17,14 @@ struct ProxyStatistics {
         /// From the table of servers: nothing until joined.
         var weight = 0
         var isDraining = false
+        var address: Substring = ""
     }
 
     /// What a service's frontend and backend counted; answers with 5xx include those of the proxy itself.
     struct Service {
         var hasFrontend = false
+        /// Its frontend was not told to stop.
+        var isListening = false
         var isHTTP = true
         var requests = 0
         var answers5xx = 0
@@ -67,6 +70,7 @@ struct ProxyStatistics {
             switch fields[1] {
             case "FRONTEND":
                 services[key, default: Service()].hasFrontend = isFrontend
+                services[key]?.isListening = text("status") == "OPEN"
                 services[key]?.requests = text("mode") == "tcp" ? number("stot") : number("req_tot")
             case "BACKEND":
                 services[key, default: Service()].isHTTP = text("mode") != "tcp"
@@ -97,6 +101,7 @@ struct ProxyStatistics {
             guard fields.count > 7, let (_, key) = ProxyName.key(fields[1]),
                 let id = try? InstanceID(String(fields[3]))
             else { continue }
+            services[key]?.servers[id]?.address = fields[4]
             services[key]?.servers[id]?.weight = Int(fields[7]) ?? 0
             // SRV_ADMF_FDRAIN
             services[key]?.servers[id]?.isDraining = (Int(fields[6]) ?? 0) & 8 != 0

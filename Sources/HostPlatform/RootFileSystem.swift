@@ -15,6 +15,8 @@ actor RootFileSystem {
     private var configs: [Digest: ImageConfig] = [:]
     private var mounts: [Digest: (mounts: PrivateMounts, launches: Int)] = [:]
     private var made = 0
+    /// The files whose every byte was found to be as made, as they were then.
+    private var intact: [Digest: FileIdentity] = [:]
 
     init(_ root: HostRoot, reader: any ImageReader) {
         self.root = root
@@ -24,7 +26,7 @@ actor RootFileSystem {
 
     /// Makes and mounts an image's file system where that has not been done. Concurrent callers share the work.
     func prepare(_ image: Digest) async throws {
-        if Files.isMountPoint(root.imageMount(image)) { return }
+        if Files.isMountPoint(root.imageMount(image)), ImageSeal.exists(root.imageSeal(image)) { return }
         if let task = underWay[image] { return try await task.value }
         let task = Task { try await make(image) }
         underWay[image] = task
@@ -41,8 +43,50 @@ actor RootFileSystem {
     }
 
     private func make(_ image: Digest) async throws {
-        if !Files.exists(root.imageFile(image)) { try await build(image) }
+        if !Files.exists(root.imageFile(image)) || !ImageSeal.exists(root.imageSeal(image)) {
+            // What is mounted without a seal is of a Kiln that made none.
+            try unmount(image, isInUse: true)
+            try await build(image)
+        }
         try await mountFile(image)
+    }
+
+    /// Throws `storeDamaged` unless what is mounted of an image has exactly the bytes that were made of it. Reads them
+    /// all when the file was touched since the last time, and the first time. What differs is put aside, so that the
+    /// next launch has it made anew.
+    func requireIntact(_ image: Digest) async throws {
+        let file = root.imageFile(image)
+        let identity = FileIdentity(file)
+        let isMounted = MountTable.source(of: root.imageMount(image)) == file
+        if let identity, isMounted, intact[image] == identity { return }
+        var isIntact = false
+        if let identity, isMounted, let seal = ImageSeal(reading: root.imageSeal(image)),
+            seal.inode == identity.inode
+        {
+            isIntact = try await Blocking.run { try ImageSeal(of: file) == seal }
+        }
+        guard isIntact, FileIdentity(file) == identity else { throw try setAside(image) }
+        intact[image] = identity
+    }
+
+    /// Puts an image's file aside that was found altered, so that the next launch has it made anew. Does nothing where
+    /// there is another file by now.
+    func quarantine(_ image: Digest, inode: UInt) {
+        guard FileIdentity(root.imageFile(image))?.inode == inode else { return }
+        _ = try? setAside(image)
+    }
+
+    private func setAside(_ image: Digest) throws -> Failure {
+        intact[image] = nil
+        let aside = root.alteredImage(image)
+        // Instances that run keep what they have; only new ones ask for it here.
+        try unmount(image, isInUse: true)
+        ImageSeal.remove(root.imageSeal(image))
+        let isKept = rename(root.imageFile(image), aside) == 0
+        return Failure(
+            .storeDamaged, "what was to be mounted of \(image) is not what was made of it", at: image.short,
+            suggestion: (isKept ? "look who wrote to \(aside); " : "")
+                + "the next launch makes it anew from the store")
     }
 
     private func build(_ image: Digest) async throws {
@@ -63,11 +107,15 @@ actor RootFileSystem {
             let result = try await runner.run(
                 Command("mkfs.erofs", ["-x-1", "--quiet", file, tree]), limit: Limit.makeImage)
             guard result.status == 0 else { throw RootFileSystem.failure(result, for: image) }
-            try await Blocking.run { try Files.sync(file) }
+            let seal = try await Blocking.run {
+                try Files.sync(file)
+                return try ImageSeal(of: file)
+            }
             guard rename(file, root.imageFile(image)) == 0 else {
                 throw SystemFailure.failure(errno, "cannot keep the file system of \(image)")
             }
-            Files.syncFolder(of: root.imageFile(image))
+            // Last, and with the folder: a file without a seal is one that a crash left.
+            try seal.write(to: root.imageSeal(image))
         } catch {
             try? await Blocking.run { for folder in folders { try Files.removeTree(folder) } }
             throw error
@@ -108,7 +156,11 @@ actor RootFileSystem {
         for name in Files.names(in: temporary) {
             try? await Blocking.run { try Files.removeTree("\(temporary)/\(name)") }
         }
-        for image in known { try? await mountFile(image) }
+        for image in known {
+            let (seal, file) = (root.imageSeal(image), root.imageFile(image))
+            if !ImageSeal.exists(seal) { try? await Blocking.run { try ImageSeal.renew(seal, of: file) } }
+            if ImageSeal.exists(seal) { try? await mountFile(image) }
+        }
     }
 
     /// The images that have a file.
@@ -118,13 +170,13 @@ actor RootFileSystem {
         }
     }
 
-    /// What the monitors of an image's instances live in, made while the image is mounted; nil: where we live.
-    func mounts(for image: Digest, of runtime: ContainerRuntime) throws -> PrivateMounts? {
+    /// What the monitors of an image's instances live in, made while the image is mounted.
+    func mounts(for image: Digest, of runtime: ContainerRuntime) throws -> PrivateMounts {
         if let known = mounts[image], known.launches < Limit.launchesInNamespace {
             mounts[image]?.launches += 1
             return known.mounts
         }
-        guard let fresh = try runtime.mounts(for: image) else { return nil }
+        let fresh = try runtime.mounts(for: image)
         mounts[image] = (fresh, 1)
         return fresh
     }
@@ -134,17 +186,19 @@ actor RootFileSystem {
         for image in known where !images.contains(image) && underWay[image] == nil {
             // First unmounted, then deleted: a crash between the two leaves a file that the next call finds.
             try unmount(image)
-            unlink(root.imageFile(image))
-            configs[image] = nil
+            for file in [root.imageFile(image), root.alteredImage(image)] { unlink(file) }
+            ImageSeal.remove(root.imageSeal(image))
+            (configs[image], intact[image]) = (nil, nil)
         }
     }
 
-    private func unmount(_ image: Digest) throws {
+    /// - Parameter isInUse: whether instances may still run from it
+    private func unmount(_ image: Digest, isInUse: Bool = false) throws {
         let folder = root.imageMount(image)
         mounts[image] = nil
         // Bounded: one mount is the rule, and a second can only come from a race with another daemon.
         for _ in 1...4 where Files.isMountPoint(folder) {
-            guard umount2(folder, 0) == 0 else {
+            guard umount2(folder, isInUse ? Int32(MNT_DETACH) : 0) == 0 else {
                 throw SystemFailure.failure(errno, "cannot unmount the image", at: folder)
             }
         }

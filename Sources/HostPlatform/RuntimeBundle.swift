@@ -8,8 +8,10 @@ struct RuntimeBundle {
     var image: ImageConfig
     /// What its first process runs.
     var command: [String]
-    /// The mounted tree of the image.
+    /// The mounted tree of the image, as we see it.
     var imageRoot: String
+    /// The users of the host that its users are; nil: the same.
+    var users: UserRange?
     /// Path of the instance's network namespace.
     var network: String
     var cgroup: String
@@ -19,24 +21,34 @@ struct RuntimeBundle {
     /// Whether this kernel counts swap: the limit then holds for memory and swap together.
     var limitsSwap: Bool
 
+    /// Whether the instance of a bundle has users of its own.
+    static func hasOwnUsers(_ folder: String) -> Bool {
+        guard let bytes = Files.read(folder + "/config.json"), let json = try? JSONValue(parsing: bytes)
+        else {
+            return false
+        }
+        return json["linux"]?["uidMappings"] != nil
+    }
+
+    /// Where the image is mounted for an instance's own users.
+    static func ownRoot(_ folder: String) -> String { folder + "/root" }
+
     /// Writes `config.json` and what it mounts. Throws where the image has no place for a mount.
     func write() throws {
         try Files.makeFolder(folder)
         let tree = ImageTree(root: imageRoot)
         let user = try User(image.user)
-        var mounts = try RuntimeBundle.systemMounts.map { mount in
-            try requireFolder(mount.destination, in: tree, for: "every instance")
-            return mount.json
+        if users != nil {
+            for id in [user.uid, user.gid] { if let refusal = UserRange.refusal(of: id) { throw refusal } }
         }
-        mounts += RuntimeBundle.deviceMounts.map(\.json)
-        mounts += try run.scratch.map { try scratchMount($0, in: tree, user: user) }
-        mounts += try nameFiles(in: tree)
         let configuration: JSONText = [
             "ociVersion": "1.0.2",
             "process": .object([("args", .texts(command))] + process(user)),
-            "root": ["path": .text(imageRoot), "readonly": true],
+            "root": [
+                "path": .text(users == nil ? imageRoot : RuntimeBundle.ownRoot(folder)), "readonly": true,
+            ],
             "hostname": .text(String(id.text.prefix(64))),
-            "mounts": .list(mounts),
+            "mounts": .list(try mounts(in: tree, user)),
             "linux": linux,
         ]
         try Files.replace(folder + "/config.json", with: configuration.encoded, durably: false, mode: 0o600)
@@ -88,7 +100,11 @@ struct RuntimeBundle {
         environment["PATH"] =
             environment["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         environment["HOSTNAME"] = environment["HOSTNAME"] ?? id.text
-        let capabilities = JSONText.texts(user.uid == 0 ? RuntimeBundle.rootCapabilities : [])
+        let asked = run.allow.capabilities.map(\.kernelName)
+        let usual = user.uid == 0 ? RuntimeBundle.rootCapabilities : []
+        let capabilities = JSONText.texts(usual + asked.filter { !usual.contains($0) })
+        // Whoever is not root keeps a capability over the start of a program only so.
+        let kept = JSONText.texts(asked)
         let files = JSONText.number(RuntimeBundle.openFiles)
         return [
             ("terminal", false),
@@ -99,7 +115,7 @@ struct RuntimeBundle {
                 "capabilities",
                 [
                     "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
-                    "inheritable": [], "ambient": [],
+                    "inheritable": kept, "ambient": kept,
                 ]
             ),
             ("noNewPrivileges", true),
@@ -107,97 +123,19 @@ struct RuntimeBundle {
             (
                 "rlimits",
                 [
-                    ["type": "RLIMIT_CORE", "hard": 0, "soft": 0],
+                    // One byte, not none: where the host hands core files to a program, 0 does not keep it from that.
+                    ["type": "RLIMIT_CORE", "hard": 1, "soft": 1],
                     ["type": "RLIMIT_NOFILE", "hard": files, "soft": files],
                 ]
             ),
         ]
     }
 
-    // MARK: Mounts
-
-    private struct SystemMount {
-        var destination: String
-        var type: String
-        var options: [String]
-
-        var json: JSONText {
-            [
-                "destination": .text(destination), "type": .text(type), "source": .text(type),
-                "options": .texts(options),
-            ]
-        }
-    }
-
-    private static let systemMounts = [
-        SystemMount(destination: "/proc", type: "proc", options: ["nosuid", "noexec", "nodev"]),
-        SystemMount(
-            destination: "/dev", type: "tmpfs",
-            options: ["nosuid", "noexec", "strictatime", "mode=755", "size=64k"]),
-        SystemMount(destination: "/sys", type: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"]),
-    ]
-
-    /// Below /dev, so they need no place in the image.
-    private static let deviceMounts = [
-        SystemMount(
-            destination: "/dev/pts", type: "devpts",
-            options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]),
-        SystemMount(
-            destination: "/dev/shm", type: "tmpfs",
-            options: ["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
-    ]
-
-    private func requireFolder(_ path: String, in tree: ImageTree, for whom: String) throws {
-        guard let entry = tree.entry(path), entry.isFolder else {
-            throw Failure(
-                .launchFailed, "the image has no folder \(path), which \(whom) needs as a mount point",
-                at: path,
-                suggestion: "add the folder \(path) to the image: the root of an instance is read-only")
-        }
-    }
-
-    /// A tmpfs that begins with what the image has there, so that folders which a program expects exist with their
-    /// owners and modes. Its top belongs to the image's user, who could not write there otherwise.
-    private func scratchMount(_ scratch: ScratchMount, in tree: ImageTree, user: User) throws -> JSONText {
-        try requireFolder(scratch.path, in: tree, for: "`scratch`")
-        let entry = tree.entry(scratch.path)
-        let isForAll = (entry?.mode ?? 0) & 0o1002 == 0o1002
-        let owner = isForAll ? ["mode=1777"] : ["mode=0755", "uid=\(user.uid)", "gid=\(user.gid)"]
-        let options =
-            ["nosuid", "noexec", "nodev", "tmpcopyup", "size=\(scratch.size.bytes)"] + owner
-        return [
-            "destination": .text(entry?.path ?? scratch.path), "type": "tmpfs", "source": "tmpfs",
-            "options": .texts(options),
-        ]
-    }
-
-    /// /etc/hosts, /etc/hostname and /etc/resolv.conf, for images that have such files to mount them on.
-    private func nameFiles(in tree: ImageTree) throws -> [JSONText] {
-        let servers = (Files.text("/etc/resolv.conf", limit: 65_536) ?? "").split(separator: "\n").filter {
-            // The host's own loopback is not the instance's.
-            !$0.hasPrefix("nameserver 127.") && !$0.hasPrefix("nameserver ::1")
-        }
-        let contents = [
-            "hosts": "127.0.0.1 localhost\n::1 localhost\n\(address) \(id)\n",
-            "hostname": "\(id)\n",
-            "resolv.conf": servers.joined(separator: "\n") + "\n",
-        ]
-        return try contents.sorted { $0.key < $1.key }.compactMap { name, text in
-            guard let entry = tree.entry("/etc/" + name), !entry.isFolder else { return nil }
-            try Files.replace("\(folder)/\(name)", with: text, durably: false)
-            return [
-                "destination": .text(entry.path), "type": "bind", "source": .text("\(folder)/\(name)"),
-                "options": ["bind", "ro", "nosuid", "nodev", "noexec"],
-            ]
-        }
-    }
-
     // MARK: Isolation
 
     private static let maskedPaths = [
         "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-        "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
-        "/sys/devices/virtual/powercap",
+        "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
     ]
     private static let readOnlyPaths = [
         "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
@@ -211,26 +149,30 @@ struct RuntimeBundle {
         if limitsSwap { memory.append(("swap", .number(limits.memory.bytes))) }
         // The kernel takes no quota below one millisecond.
         let quota = max(1000, limits.milliCPU * RuntimeBundle.processorPeriod / 1000)
-        return [
-            "cgroupsPath": .text(cgroup),
-            "namespaces": [
-                ["type": "pid"], ["type": "mount"], ["type": "ipc"], ["type": "uts"], ["type": "cgroup"],
-                ["type": "network", "path": .text(network)],
-            ],
-            // The namespace is the instance's own: any port in it is its to listen on, without a capability.
-            "sysctl": ["net.ipv4.ip_unprivileged_port_start": "0"],
-            "resources": [
-                "devices": [["allow": false, "access": "rwm"]],
-                "memory": .object(memory),
-                "cpu": [
-                    "quota": .number(quota), "period": .number(RuntimeBundle.processorPeriod),
-                    "shares": .number(min(262_144, max(2, limits.milliCPU * 1024 / 1000))),
-                ],
-                "pids": ["limit": .number(limits.pids)],
-            ],
-            "maskedPaths": .texts(RuntimeBundle.maskedPaths),
-            "readonlyPaths": .texts(RuntimeBundle.readOnlyPaths),
-            "seccomp": .written(SystemCallFilter.configuration),
+        let namespaces: [JSONText] = [
+            ["type": "pid"], ["type": "mount"], ["type": "ipc"], ["type": "uts"], ["type": "cgroup"],
+            ["type": "network", "path": .text(network)],
         ]
+        let settings: [(String, JSONText)] = [
+            ("cgroupsPath", .text(cgroup)),
+            // The network is not among what its users own: even with every capability, they cannot configure it.
+            ("namespaces", .list(namespaces + (users == nil ? [] : [UserRange.namespace]))),
+            (
+                "resources",
+                [
+                    "devices": [["allow": false, "access": "rwm"]],
+                    "memory": .object(memory),
+                    "cpu": [
+                        "quota": .number(quota), "period": .number(RuntimeBundle.processorPeriod),
+                        "shares": .number(min(262_144, max(2, limits.milliCPU * 1024 / 1000))),
+                    ],
+                    "pids": ["limit": .number(limits.pids)],
+                ]
+            ),
+            ("maskedPaths", .texts(RuntimeBundle.maskedPaths)),
+            ("readonlyPaths", .texts(RuntimeBundle.readOnlyPaths)),
+            ("seccomp", .written(SystemCallFilter.configuration(allowing: run.allow))),
+        ]
+        return .object(settings + (users?.settings ?? []))
     }
 }

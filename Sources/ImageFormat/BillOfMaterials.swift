@@ -7,6 +7,21 @@ package struct BillOfMaterials: Sendable {
         case spdx
         /// CycloneDX 1.6, as JSON.
         case cyclonedx
+
+        package var mediaType: String {
+            switch self {
+            case .spdx: "application/spdx+json"
+            case .cyclonedx: "application/vnd.cyclonedx+json"
+            }
+        }
+
+        /// What tools call files of this kind.
+        package var fileName: String {
+            switch self {
+            case .spdx: "sbom.spdx.json"
+            case .cyclonedx: "sbom.cdx.json"
+            }
+        }
     }
 
     private let image: Digest

@@ -25,14 +25,14 @@ package enum Decompressor {
 
     /// The whole output, at most `limit` bytes; one above some 32 MiB lies in an unlinked file in
     /// `spoolFolder`. Throws `corruptArchive` for damage, a cut-off end and an output over the limit,
-    /// `diskFull` where it is.
+    /// `diskFull` where it is. `consumed` is told how much of an xz input is not looked at again.
     package static func decompress(
-        _ input: UnsafeRawBufferPointer, limit: Int, spoolFolder: String
+        _ input: UnsafeRawBufferPointer, limit: Int, spoolFolder: String, consumed: (Int) -> Void = { _ in }
     ) throws -> MappedBytes {
         switch format(of: input) {
         case .xz:
             var spool = try Spool(limit: limit, folder: spoolFolder)
-            try decodeXZ(input, into: &spool)
+            try decodeXZ(input, into: &spool, consumed)
             return try spool.finish()
         case .zstd:
             var spool = try Spool(limit: limit, folder: spoolFolder)
@@ -58,7 +58,9 @@ package enum Decompressor {
             suggestion: "fetch or make the file again")
     }
 
-    private static func decodeXZ(_ input: UnsafeRawBufferPointer, into spool: inout Spool) throws {
+    private static func decodeXZ(
+        _ input: UnsafeRawBufferPointer, into spool: inout Spool, _ consumed: (Int) -> Void
+    ) throws {
         var stream = lzma_stream()
         guard lzma_stream_decoder(&stream, xzMemoryLimit, concatenated) == LZMA_OK else {
             throw Failure(.internalError, "no memory for unpacking xz")
@@ -72,6 +74,7 @@ package enum Decompressor {
             stream.avail_out = room.count
             let status = lzma_code(&stream, LZMA_FINISH)
             try spool.commit(room.count - stream.avail_out)
+            consumed(input.count - stream.avail_in)
             switch status {
             case LZMA_OK: continue
             case LZMA_STREAM_END: return

@@ -7,13 +7,14 @@ extension FileTree {
     /// root.
     ///
     /// Every file is made new and relative to its open folder, so nothing outside can be written. Throws
-    /// `diskFull` and others with the path; what was written by then stays for the caller to remove.
-    package func unpack(into folder: String) throws {
+    /// `diskFull` and others with the path; what was written by then stays for the caller to remove. `ownersFrom`:
+    /// the number on this host of the tree's user and group 0, for a tree that a user namespace is made over.
+    package func unpack(into folder: String, ownersFrom first: Int = 0) throws {
         let root = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         guard root >= 0 else { throw Failure.system(errno, "the folder cannot be opened", at: folder) }
         defer { close(root) }
         try withExtendedLifetime(layers) {
-            var unpacking = Unpacking(tree: self, root: root)
+            var unpacking = Unpacking(tree: self, root: root, firstOwner: first)
             try unpacking.fill(0, descriptor: root, path: "")
         }
     }
@@ -21,6 +22,7 @@ extension FileTree {
     private struct Unpacking {
         let tree: FileTree
         let root: Int32
+        let firstOwner: Int
         /// Where a file with several names was written first.
         var written: [Int: String] = [:]
 
@@ -34,7 +36,7 @@ extension FileTree {
                     path: path.isEmpty ? name.text : path + "/" + name.text)
             }
             let entry = tree.inodes[index].entry
-            try check(fchown(descriptor, uid_t(entry.uid), gid_t(entry.gid)), path)
+            try check(fchown(descriptor, uid_t(firstOwner + entry.uid), gid_t(firstOwner + entry.gid)), path)
             try check(fchmod(descriptor, mode_t(entry.mode)), path)
             try setAttributes(entry, path) { kiln_set_attribute(descriptor, $0, $1.baseAddress, $1.count) }
             try setTime(entry) { futimens(descriptor, $0) }
@@ -63,7 +65,8 @@ extension FileTree {
                 defer { close(descriptor) }
                 try writeAll(tree.content(of: inode), to: descriptor, at: path)
                 // Owner first: changing it takes set-id bits and capabilities away.
-                try check(fchown(descriptor, uid_t(entry.uid), gid_t(entry.gid)), path)
+                try check(
+                    fchown(descriptor, uid_t(firstOwner + entry.uid), gid_t(firstOwner + entry.gid)), path)
                 try check(fchmod(descriptor, mode_t(entry.mode)), path)
                 try setAttributes(entry, path) {
                     kiln_set_attribute(descriptor, $0, $1.baseAddress, $1.count)
@@ -94,7 +97,9 @@ extension FileTree {
             _ entry: TarEntry, _ name: String, in folder: Int32, _ path: String, isLink: Bool
         ) throws {
             let flags = AT_SYMLINK_NOFOLLOW
-            try check(fchownat(folder, name, uid_t(entry.uid), gid_t(entry.gid), flags), path)
+            try check(
+                fchownat(folder, name, uid_t(firstOwner + entry.uid), gid_t(firstOwner + entry.gid), flags),
+                path)
             // It was just made here and is no link, so there is nothing to follow.
             if !isLink { try check(fchmodat(folder, name, mode_t(entry.mode), 0), path) }
             try setAttributes(entry, path) {

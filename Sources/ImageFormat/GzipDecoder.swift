@@ -31,6 +31,7 @@ enum GzipDecoder {
                 &made)
             switch status {
             case LIBDEFLATE_SUCCESS:
+                region.settle(produced..<produced + made)
                 consumed += taken
                 produced += made
             case LIBDEFLATE_INSUFFICIENT_SPACE:
@@ -51,6 +52,7 @@ enum GzipDecoder {
     private struct Region: ~Copyable {
         let base: UnsafeMutableRawPointer
         private let capacity: Int
+        private let isFile: Bool
         private var isReleased = false
 
         init(capacity: Int, spoolFolder: String) throws {
@@ -72,6 +74,15 @@ enum GzipDecoder {
                 throw Failure.system(errno, "no memory for unpacking", at: spoolFolder)
             }
             base = region
+            isFile = descriptor >= 0
+        }
+
+        /// Leaves bytes that are made to the file, so that they take no memory until somebody reads them.
+        func settle(_ range: Range<Int>) {
+            guard isFile else { return }
+            let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+            let start = range.lowerBound / page * page
+            madvise(base + start, range.upperBound / page * page - start, MADV_DONTNEED)
         }
 
         deinit {
@@ -80,7 +91,7 @@ enum GzipDecoder {
 
         consuming func release(count: Int) -> MappedBytes {
             isReleased = true
-            return MappedBytes(adopting: base, count: count, mapped: capacity)
+            return MappedBytes(adopting: base, count: count, mapped: capacity, isFile: isFile)
         }
     }
 }

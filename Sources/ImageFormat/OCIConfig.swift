@@ -16,43 +16,12 @@ package struct OCIConfig: Hashable, Sendable {
 
     /// Reads what any builder wrote: entry point and command become one command; a user must be in numbers.
     package init(parsing bytes: [UInt8]) throws {
-        let json = try JSONValue(parsing: bytes)
-        guard json["os"]?.text == "linux", let name = json["architecture"]?.text,
-            let architecture = Architecture(rawValue: name)
-        else { throw OCIManifest.unfit("config", "it is not for Linux on amd64 or arm64") }
-        guard json["rootfs"]?["type"]?.text == "layers", let diffIDs = json["rootfs"]?["diff_ids"]?.elements
-        else {
-            throw OCIManifest.unfit("config", "it does not list its layers")
-        }
-        self.diffIDs = try diffIDs.map { element in
-            guard let text = element.text, text.hasPrefix("sha256:") else {
-                throw OCIManifest.unfit("config", "a layer's digest is not a SHA-256")
-            }
-            return try Digest(parsing: text)
-        }
-        let run = json["config"] ?? .object([:])
-        func texts(_ key: String) throws -> [String] {
-            guard let value = run[key], value != .null else { return [] }
-            guard let elements = value.elements else {
-                throw OCIManifest.unfit("config", "\(key) is no list")
-            }
-            return try elements.map {
-                guard let text = $0.text else { throw OCIManifest.unfit("config", "\(key) holds no text") }
-                return text
-            }
-        }
-        var environment: [String: String] = [:]
-        for pair in try texts("Env") {
-            guard let equals = pair.firstIndex(of: "="), equals > pair.startIndex else {
-                throw OCIManifest.unfit("config", "a variable of the environment has no name")
-            }
-            environment[String(pair[..<equals])] = String(pair[pair.index(after: equals)...])
-        }
-        let directory = run["WorkingDir"]?.text ?? ""
+        let stated = try StatedConfig(parsing: bytes)
+        diffIDs = stated.diffIDs
         config = ImageConfig(
-            architecture: architecture, user: try OCIConfig.user(run["User"]?.text ?? ""),
-            command: try texts("Entrypoint") + texts("Cmd"), environment: environment,
-            workingDirectory: directory.isEmpty ? "/" : directory)
+            architecture: stated.architecture, user: try OCIConfig.user(stated.user),
+            command: stated.entryPoint + stated.command, environment: stated.environment,
+            workingDirectory: stated.workingDirectory.isEmpty ? "/" : stated.workingDirectory)
     }
 
     /// `uid:gid` from `uid`, `uid:gid` or nothing, which is root.
@@ -97,7 +66,9 @@ package enum OCIImage {
             config: OCIDescriptor(
                 mediaType: OCIDescriptor.configType, digest: .sha256(configBytes), size: configBytes.count),
             layers: layers.map {
-                OCIDescriptor(mediaType: OCIDescriptor.layerType, digest: $0.digest, size: $0.size)
+                OCIDescriptor(
+                    mediaType: $0.mediaType ?? OCIDescriptor.layerType, digest: $0.digest, size: $0.size,
+                    annotations: LayerSections.annotations($0.sections))
             }, annotations: annotations
         ).bytes
         return (manifest, configBytes, Image(digest: .sha256(manifest), config: config, layers: layers))
@@ -114,8 +85,28 @@ package enum OCIImage {
             throw OCIManifest.unfit("config", "it lists other layers than the manifest")
         }
         let layers = zip(manifest.layers, config.diffIDs).map {
-            ImageLayer(digest: $0.digest, size: $0.size, diffID: $1)
+            ImageLayer($0, diffID: $1)
         }
         return Image(digest: .sha256(manifestBytes), config: config.config, layers: layers)
+    }
+}
+
+extension ImageLayer {
+    /// A layer of an image of anybody's. What Docker calls otherwise is the same: its bytes have OCI's name too.
+    package init(_ layer: OCIDescriptor, diffID: Digest) {
+        self.init(
+            digest: layer.digest, size: layer.size, diffID: diffID, mediaType: layer.layerTypeOfOCI,
+            sections: LayerSections.of(layer))
+    }
+}
+
+extension OCIDescriptor {
+    /// OCI's name for the form that a layer is in; nil for a tar packed with gzip.
+    fileprivate var layerTypeOfOCI: String? {
+        switch mediaType.split(whereSeparator: { $0 == "." || $0 == "+" }).last {
+        case "tar": OCIDescriptor.plainLayerType
+        case "zstd": OCIDescriptor.zstdLayerType
+        default: nil
+        }
     }
 }

@@ -8,6 +8,7 @@ package struct OCIDescriptor: Hashable, Sendable {
     package static let layerType = "application/vnd.oci.image.layer.v1.tar+gzip"
     /// No blob is larger; so sizes add up without an overflow, whatever a manifest claims.
     static let largest = 1 << 38
+    package static let zstdLayerType = "application/vnd.oci.image.layer.v1.tar+zstd"
     package static let plainLayerType = "application/vnd.oci.image.layer.v1.tar"
 
     // Docker's names for the same things, and compressions other than ours: images of others have them.
@@ -19,7 +20,7 @@ package struct OCIDescriptor: Hashable, Sendable {
     ]
     static let configTypes = [configType, "application/vnd.docker.container.image.v1+json"]
     static let layerTypes = [
-        layerType, plainLayerType, "application/vnd.oci.image.layer.v1.tar+zstd",
+        layerType, plainLayerType, zstdLayerType,
         "application/vnd.docker.image.rootfs.diff.tar.gzip", "application/vnd.docker.image.rootfs.diff.tar",
         "application/vnd.docker.image.rootfs.diff.tar.zstd",
     ]
@@ -58,7 +59,7 @@ package struct OCIDescriptor: Hashable, Sendable {
         }
     }
 
-    var json: JSONValue {
+    package var json: JSONValue {
         var members: [String: JSONValue] = [
             "mediaType": .string(mediaType), "digest": .string(digest.description), "size": .number(size),
         ]
@@ -149,6 +150,9 @@ package struct OCIManifest: Hashable, Sendable {
         }
         annotations = try OCIManifest.annotations(json["annotations"], in: "manifest")
     }
+
+    /// What the image consists of besides this document: its config, then its layers.
+    package var blobs: [Digest] { [config.digest] + layers.map(\.digest) }
 
     package var bytes: [UInt8] {
         var members: [String: JSONValue] = [

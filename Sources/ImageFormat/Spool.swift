@@ -42,6 +42,7 @@ struct Spool: ~Copyable {
         if pending == capacity {
             if descriptor < 0 { descriptor = try Spool.unlinkedFile(in: folder) }
             try writeAll(UnsafeRawBufferPointer(start: memory, count: pending), to: descriptor, at: folder)
+            if pending > Spool.chunk { madvise(memory, pending, MADV_DONTNEED) }
             pending = 0
             return try room()
         }

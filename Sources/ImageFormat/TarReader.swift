@@ -96,6 +96,11 @@ package struct TarReader {
     private mutating func take(_ size: Int) throws -> Range<Int> {
         guard size >= 0, size <= bytes.count - offset else { throw damaged("it is cut off in a member") }
         let range = offset..<offset + size
+        // Some tools, umoci among them, end a layer with the last byte of its last file.
+        if range.upperBound == bytes.count {
+            offset = bytes.count
+            return range
+        }
         let padding = TarHeader.padding(after: size)
         guard padding <= bytes.count - range.upperBound else { throw damaged("it is cut off after a member") }
         offset = range.upperBound + padding

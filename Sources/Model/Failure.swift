@@ -27,6 +27,10 @@ package struct Failure: Error, Hashable, Sendable, Codable, CustomStringConverti
         case registryUnreachable = "registry-unreachable"
         case registryRefused = "registry-refused"
         case notSignedIn = "not-signed-in"
+        case keyUnusable = "key-unusable"
+        case malformedEvidence = "malformed-evidence"
+        case notTrusted = "not-trusted"
+        case logInconsistent = "log-inconsistent"
         case cancelled = "cancelled"
         case internalError = "internal-error"
     }

@@ -7,8 +7,9 @@ package struct Gate: Hashable, Sendable, Codable {
         case http(path: String, status: Int, body: String?)
         /// A command, run once in an instance of the new release made for it: migrations, smoke tests.
         case command([String])
-        /// A person says yes, by `kiln rollout approve`.
-        case approval
+        /// A person says yes, by `kiln rollout approve`. `by`: who, with a signature; nil: anybody who may use the
+        /// daemon.
+        case approval(by: Approvers?)
         /// Compares the releases that have traffic for at least this long.
         case analysis(Span)
         /// POST to a URL: 200…299 passes, 202 is asked again later.
@@ -52,7 +53,7 @@ extension Gate.Kind {
         case .health(let span): "healthy for \(span)"
         case .http(let path, let status, _): "GET \(path) is to answer \(status)"
         case .command(let command): "running \(command.joined(separator: " "))"
-        case .approval: "somebody's approval"
+        case .approval(let approvers): approvers.map { "approval by \($0)" } ?? "somebody's approval"
         case .analysis(let span): "comparing for \(span)"
         case .webhook(let url): "asking \(url)"
         case .query(let query): "looking at \(query.query)"

@@ -41,11 +41,30 @@ package struct ImageLayer: Hashable, Sendable, Codable {
     package var size: Int
     /// Digest of the uncompressed tar.
     package var diffID: Digest
+    /// The form of the blob by OCI's name; nil for a tar packed with gzip, which is what Kiln makes.
+    package var mediaType: String?
+    /// Its bytes in runs that other layers may have too, so that only the others need to be fetched. They begin with
+    /// the layer; what follows the last one is this layer's own. Empty where nobody said.
+    package var sections: [Section]
 
-    package init(digest: Digest, size: Int, diffID: Digest) {
+    package init(
+        digest: Digest, size: Int, diffID: Digest, mediaType: String? = nil, sections: [Section] = []
+    ) {
+        self.mediaType = mediaType
         self.digest = digest
         self.size = size
         self.diffID = diffID
+        self.sections = sections
+    }
+
+    package struct Section: Hashable, Sendable, Codable {
+        package var size: Int
+        package var digest: Digest
+
+        package init(size: Int, digest: Digest) {
+            self.size = size
+            self.digest = digest
+        }
     }
 }
 
@@ -63,11 +82,14 @@ package struct ImageRecord: Hashable, Sendable, Codable {
     package var names: [String]?
     /// The index that it came in, byte for byte in the store; its other images need not be there.
     package var index: Digest?
+    /// Signatures and statements about it or its index, as blobs of the store; nil: none. Whoever decides verifies them.
+    package var evidence: [Digest]?
 
     package init(
         digest: Digest, service: ServiceName?, bakedAt: Instant, size: Int, packages: Int,
-        names: [String]? = nil, index: Digest? = nil
+        names: [String]? = nil, index: Digest? = nil, evidence: [Digest]? = nil
     ) {
+        self.evidence = evidence
         self.digest = digest
         self.service = service
         self.bakedAt = bakedAt

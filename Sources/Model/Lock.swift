@@ -1,28 +1,57 @@
 /// The exact inputs of an image. Names no host: any mirror can serve it, and each byte is checked by SHA-256.
 package struct Lock: Hashable, Sendable, Codable {
-    package static let currentVersion = 1
+    package static let currentVersion = 2
 
     package var version: Int
-    package var distribution: Recipe.Distribution
+    /// nil where the image is made on another one.
+    package var distribution: Recipe.Distribution?
     package var architecture: Architecture
     package var base: Recipe.Base
     /// What the recipe asked for, sorted: a lock whose request differs from the recipe's is stale.
     package var requested: [Recipe.PackageRequest]
+    /// How scripts are treated, as far as that decides about the image.
+    package var scripts: ScriptRules
     package var archives: [Archive]
     /// Sorted by name.
     package var packages: [Package]
+    /// How many layers an image may have.
+    package var layerBudget: Int
+    /// The packages of each layer, lowest first: every package of the lock once.
+    package var layers: [[String]]
+    /// Numbers of users and groups that no package names itself, by name. Files in volumes belong to numbers, so
+    /// these stay when other packages come and go.
+    package var accounts: [String: Int]
+    /// The image to build on.
+    package var from: BaseImage?
+    /// What is fetched besides packages and put into the image, in the order of `Fetched.precedes`.
+    package var fetched: [Fetched]
+    /// The packages of each build step, in their order: of these locks, only what speaks of packages is used.
+    package var builds: [Lock]
+    /// What shapes the bytes of an image besides its inputs, by name, as numbers that change with the bytes.
+    package var tools: [String: Int]
 
     package init(
-        version: Int = Lock.currentVersion, distribution: Recipe.Distribution, architecture: Architecture,
-        base: Recipe.Base, requested: [Recipe.PackageRequest], archives: [Archive], packages: [Package]
+        version: Int = Lock.currentVersion, distribution: Recipe.Distribution?, architecture: Architecture,
+        base: Recipe.Base, requested: [Recipe.PackageRequest], archives: [Archive], packages: [Package],
+        layerBudget: Int = Recipe.defaultLayerBudget, layers: [[String]], accounts: [String: Int] = [:],
+        from: BaseImage? = nil, fetched: [Fetched] = [], tools: [String: Int] = [:],
+        scripts: ScriptRules = ScriptRules(), builds: [Lock] = []
     ) {
+        self.builds = builds
+        self.from = from
+        self.fetched = fetched
         self.version = version
+        self.layerBudget = layerBudget
+        self.layers = layers
+        self.accounts = accounts
+        self.tools = tools
         self.distribution = distribution
         self.architecture = architecture
         self.base = base
         self.requested = requested
         self.archives = archives
         self.packages = packages
+        self.scripts = scripts
     }
 
     /// The signed release file of one suite that the packages were chosen from.

@@ -56,6 +56,8 @@ package struct LockChanges: Hashable, Sendable, Codable {
         }
         let settings: [(String, Bool)] = [
             ("architecture", old.architecture == new.architecture), ("base", old.base == new.base),
+            ("packages of build steps", old.builds.map(\.packages) == new.builds.map(\.packages)),
+            ("files that are fetched", old.fetched == new.fetched), ("from", old.from == new.from),
             ("distribution", old.distribution == new.distribution),
             ("requested packages", old.requested == new.requested),
         ]

@@ -126,6 +126,13 @@ package struct InstanceID: Hashable, Sendable, Comparable, CustomStringConvertib
         (fingerprint, ordinal) = (hash, value)
     }
 
+    /// The release that it was launched for; nil for a name that no service gave.
+    package var release: ReleaseNumber? {
+        let parts = text.split(separator: "-")
+        guard parts.count > 2, parts[parts.count - 2].hasPrefix("r") else { return nil }
+        return try? ReleaseNumber(parsing: String(parts[parts.count - 2]))
+    }
+
     /// Above any number of instances that a service can have named.
     private static let ordinalBound = 1_000_000_000_000
 

@@ -41,13 +41,16 @@ package struct ObservedInstance: Hashable, Sendable, Codable {
     package var cpuMicroseconds: Int?
     /// What probes outside the router say (`health: command`); nil where the router is the prober.
     package var commandHealth: Health?
+    /// What differs from what was launched, or did since; the platform remembers what was over in a moment.
+    @OrEmpty package var drifts: [Drift]
 
     package init(
         id: InstanceID, key: ServiceKey, release: ReleaseNumber, phase: Phase, address: String,
         startedAt: Instant,
         processID: Int? = nil, isMonitored: Bool = true, isTask: Bool = false, cpuMicroseconds: Int? = nil,
-        commandHealth: Health? = nil
+        commandHealth: Health? = nil, drifts: [Drift] = []
     ) {
+        _drifts = OrEmpty(wrappedValue: drifts)
         self.id = id
         self.key = key
         self.release = release
@@ -75,8 +78,13 @@ package struct ObservedRouter: Hashable, Sendable, Codable {
     package var isRunning: Bool
     /// What the router really does for each service now.
     package var routes: [ServiceKey: ObservedRoute]
+    /// What it does otherwise than it was told, whoever told it so.
+    @OrEmpty package var drifts: [Drift]
 
-    package init(isRunning: Bool = false, routes: [ServiceKey: ObservedRoute] = [:]) {
+    package init(
+        isRunning: Bool = false, routes: [ServiceKey: ObservedRoute] = [:], drifts: [Drift] = []
+    ) {
+        _drifts = OrEmpty(wrappedValue: drifts)
         self.isRunning = isRunning
         self.routes = routes
     }

@@ -35,6 +35,8 @@ package enum Step: Hashable, Sendable, Codable {
     case check(GateCheck)
     case route(Route)
     case remove(InstanceID, reason: RemovalReason, grace: Span)
+    /// Puts an instance's own limits back to those of its launch.
+    case restoreLimits(InstanceID)
     case removeRoute(ServiceKey)
 }
 
@@ -56,12 +58,18 @@ package enum RemovalReason: String, Hashable, Sendable, Codable {
     case taskEnded = "task-ended"
     /// Nothing that is intended knows it.
     case unknown
+    /// It is not what was launched any more, and a replacement serves.
+    case drifted
+    /// A person was in it, and a replacement serves.
+    case tainted
+    /// It ran for as long as one may, and a replacement serves.
+    case aged
 
     /// Whether the instance's log says something about what went wrong.
     package var isFailure: Bool {
         switch self {
         case .exited, .halfMade, .neverHealthy: true
-        case .replaced, .surplus, .retired, .taskEnded, .unknown: false
+        case .replaced, .surplus, .retired, .taskEnded, .unknown, .drifted, .tainted, .aged: false
         }
     }
 }
@@ -77,6 +85,8 @@ package struct Note: Hashable, Sendable, Codable {
         case switched
         case stageBegan = "stage-began"
         case gateOpened = "gate-opened"
+        /// Somebody said yes to a gate, which may need more of them.
+        case approved
         case gatePassed = "gate-passed"
         case gateFailed = "gate-failed"
         case analysis
@@ -90,6 +100,20 @@ package struct Note: Hashable, Sendable, Codable {
         case scaled
         case retiring
         case retired
+        /// A person went on without what a gate asks.
+        case bypassed
+        /// What was to be mounted is not what was built.
+        case altered
+        /// Something runs that is not what was released.
+        case drifted
+        /// The same drift came back too often: nothing more is replaced because of it.
+        case driftHalted = "drift-halted"
+        /// What had drifted was put back as it was.
+        case setRight = "set-right"
+        /// A person went into an instance, or holds it.
+        case tainted
+        /// Instances are replaced because of their age, or because somebody asked.
+        case repaved
         case launched
         case launchFailed = "launch-failed"
         case removed
@@ -101,16 +125,19 @@ package struct Note: Hashable, Sendable, Codable {
     package var message: String
     package var instance: InstanceID?
     package var release: ReleaseNumber?
+    /// Who asked for it; nil: nobody, Kiln did it by itself. Notes of earlier versions have none.
+    package var by: String?
     package var details: [String: String]
 
     package init(
         _ kind: Kind, _ message: String, instance: InstanceID? = nil, release: ReleaseNumber? = nil,
-        details: [String: String] = [:]
+        by: String? = nil, details: [String: String] = [:]
     ) {
         self.kind = kind
         self.message = message
         self.instance = instance
         self.release = release
+        self.by = by
         self.details = details
     }
 }

@@ -1,27 +1,49 @@
 /// The image part of a spec: what goes into an image, and how the image starts.
 package struct Recipe: Hashable, Sendable, Codable {
-    package var distribution: Distribution
+    /// Where packages come from; nil where the image is made on another one.
+    package var distribution: Distribution?
+    /// The image to build on, instead of packages.
+    package var from: ImageRequest?
+    /// The machine type that is baked for: one of `architectures`.
     package var architecture: Architecture
+    /// Every machine type that an image is wanted for, each once.
+    package var architectures: [Architecture]
     /// Which packages every image begins with.
     package var base: Base
     /// Where packages come from, tried in order; empty: the host's own apt sources.
     package var sources: [ArchiveSource]
     package var packages: [PackageRequest]
+    package var scripts: ScriptRules
     package var files: [FileRule]
-    /// A user name or number of the image; nil is root.
+    /// Commands whose results go into the image, in their order.
+    package var builds: [BuildStep]
+    /// A user name or number of the image; nil is that of `from`, else root.
     package var user: String?
+    /// Empty: that of `from`.
     package var command: [String]
     package var workingDirectory: String?
     package var environment: [String: String]
+    /// How many layers an image may have, 3 to 120.
+    package var layerBudget: Int
+
+    package static let defaultLayerBudget = 32
+    package static let layerBudgets = 3...120
 
     package init(
-        distribution: Distribution, architecture: Architecture = .native, base: Base = .minimal,
+        distribution: Distribution?, from: ImageRequest? = nil, architecture: Architecture = .native,
+        architectures: [Architecture]? = nil,
+        base: Base = .minimal,
         sources: [ArchiveSource] = [], packages: [PackageRequest] = [], files: [FileRule] = [],
         user: String? = nil,
-        command: [String], workingDirectory: String? = nil, environment: [String: String] = [:]
+        command: [String], workingDirectory: String? = nil, environment: [String: String] = [:],
+        layerBudget: Int = Recipe.defaultLayerBudget, scripts: ScriptRules = ScriptRules(),
+        builds: [BuildStep] = []
     ) {
         self.distribution = distribution
-        self.architecture = architecture
+        self.from = from
+        let all = architectures ?? [architecture]
+        self.architecture = all.contains(architecture) ? architecture : all.first ?? architecture
+        self.architectures = all
         self.base = base
         self.sources = sources
         self.packages = packages
@@ -30,6 +52,19 @@ package struct Recipe: Hashable, Sendable, Codable {
         self.command = command
         self.workingDirectory = workingDirectory
         self.environment = environment
+        self.layerBudget = layerBudget
+        self.scripts = scripts
+        self.builds = builds
+    }
+
+    /// The same recipe for each machine type, that of this machine last.
+    package var byArchitecture: [Recipe] {
+        let others = architectures.filter { $0 != .native }
+        return (others + architectures.filter { $0 == .native }).map { architecture in
+            var recipe = self
+            recipe.architecture = architecture
+            return recipe
+        }
     }
 
     package enum Base: String, Hashable, Sendable, Codable, CaseIterable {
@@ -130,24 +165,5 @@ package struct ArchiveSource: Hashable, Sendable, Codable {
         self.suites = suites
         self.components = components
         self.signedBy = signedBy
-    }
-}
-
-/// One `files:` row: a file or a whole folder beside kiln.yaml, put into the image.
-package struct FileRule: Hashable, Sendable, Codable {
-    /// Relative to the folder of kiln.yaml, never outside it. A folder goes whole; `from: site/` is its content.
-    package var from: String
-    /// Absolute path inside the image.
-    package var to: String
-    /// Permission bits for files (folders get the execute bits that fit); nil keeps whether a file is executable.
-    package var mode: Int?
-    /// `user` or `user:group`, names or numbers of the image; nil is root:root.
-    package var owner: String?
-
-    package init(from: String, to: String, mode: Int? = nil, owner: String? = nil) {
-        self.from = from
-        self.to = to
-        self.mode = mode
-        self.owner = owner
     }
 }

@@ -9,12 +9,14 @@ package struct Release: Hashable, Sendable, Codable {
     /// Who asked for it: `uid:0`, a token's name.
     package var by: String
     package var message: String
+    /// The Git commit that its spec was at, with `-dirty` behind it where something was in no commit; nil: unknown.
+    package var commit: String?
 
     package init(
         key: ServiceKey, number: ReleaseNumber, content: Content, digest: Digest, createdAt: Instant,
-        by: String,
-        message: String
+        by: String, message: String, commit: String? = nil
     ) {
+        self.commit = commit
         self.key = key
         self.number = number
         self.content = content
@@ -29,12 +31,25 @@ package struct Release: Hashable, Sendable, Codable {
         package var run: RunSettings
         package var rollout: RolloutSettings
         package var listen: Listener?
+        /// What the service itself asks of its image, with the keys inside, so that it is versioned as the rest is.
+        package var policy: AdmissionPolicy?
+        /// nil: what drifts is replaced.
+        package var drift: DriftSettings?
+        /// nil: instances become as old as they like.
+        package var repave: RepaveSettings?
 
-        package init(image: Digest, run: RunSettings, rollout: RolloutSettings, listen: Listener?) {
+        package init(
+            image: Digest, run: RunSettings, rollout: RolloutSettings, listen: Listener?,
+            policy: AdmissionPolicy? = nil, drift: DriftSettings? = nil,
+            repave: RepaveSettings? = nil
+        ) {
+            self.drift = drift
+            self.repave = repave
             self.image = image
             self.run = run
             self.rollout = rollout
             self.listen = listen
+            self.policy = policy
         }
     }
 }

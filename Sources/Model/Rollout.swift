@@ -43,6 +43,8 @@ package struct Rollout: Hashable, Sendable, Codable {
     package var pause: Pause?
     /// What came of the gates so far, by their names.
     package var gates: [String: GateRecord]
+    /// The signed yeses to its gates, oldest first.
+    @OrEmpty package var approvals: [GivenApproval]
     @Boxed package var analysis: AnalysisProgress?
     /// Instances of the old release that were launched to be compared with.
     package var baseline: Set<InstanceID>
@@ -73,6 +75,7 @@ package struct Rollout: Hashable, Sendable, Codable {
         self.phase = .launching(since: startedAt)
         self.pause = nil
         self.gates = [:]
+        self.approvals = []
         self.analysis = nil
         self.baseline = []
         self.failed = []

@@ -45,6 +45,15 @@ package struct RolloutSettings: Hashable, Sendable, Codable {
     }
 }
 
+extension RolloutSettings {
+    /// Every gate that is written, those of a canary's steps last.
+    package var gates: [Gate] {
+        guard case .canary(let steps) = strategy else { return beforeSwitch + afterSwitch }
+        return beforeSwitch + afterSwitch
+            + steps.compactMap { if case .gate(let gate) = $0 { gate } else { nil } }
+    }
+}
+
 extension RolloutSettings.Strategy {
     package var name: String {
         switch self {

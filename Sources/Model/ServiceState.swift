@@ -20,6 +20,12 @@ package struct ServiceState: Hashable, Sendable, Codable {
     package var proven: Set<InstanceID>
     /// Since when an instance is being drained before its removal, or, for a dead one, since when that is known.
     package var drainingSince: [InstanceID: Instant]
+    /// Instances that were touched, until they are gone.
+    @OrEmpty package var tainted: [TaintedInstance]
+    /// nil: nothing of the current release ever drifted.
+    package var drift: DriftHistory?
+    /// Instances that started before are replaced: somebody asked for it.
+    package var repaveBefore: Instant?
     package var restarts: RestartHistory
     /// Those of the standbys: a standby that keeps failing must not hold back what serves.
     package var standbyRestarts: RestartHistory
@@ -43,12 +49,26 @@ package struct ServiceState: Hashable, Sendable, Codable {
         isRetiring = false
         proven = []
         drainingSince = [:]
+        tainted = []
+        drift = nil
+        repaveBefore = nil
         restarts = RestartHistory()
         standbyRestarts = RestartHistory()
         releasesMade = 0
         instancesNamed = 0
         rolloutsBegun = 0
         generation = 0
+    }
+
+    /// What is remembered of an instance that was touched.
+    package func tainted(_ id: InstanceID) -> TaintedInstance? { tainted.first { $0.id == id } }
+
+    /// How many of the releases that served keep their images.
+    package static let rollbacksKept = 10
+
+    /// The releases whose images must stay: those that may have instances, and those to go back to.
+    package var releasesToKeep: Set<ReleaseNumber> {
+        releasesInUse.union(good.suffix(ServiceState.rollbacksKept))
     }
 
     /// Every release that may have instances now.

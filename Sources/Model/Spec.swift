@@ -6,15 +6,25 @@ package struct Spec: Hashable, Sendable, Codable {
     package var rollout: RolloutSettings
     /// Where the service is reached; nil for a service that nobody calls.
     package var listen: Listener?
+    /// What its images must prove; nil where the service asks for nothing itself.
+    package var policy: PolicyDraft?
+    /// nil: what drifts is replaced.
+    package var drift: DriftSettings?
+    /// nil: instances become as old as they like.
+    package var repave: RepaveSettings?
 
     package init(
-        service: ServiceName, image: Recipe, run: RunSettings, rollout: RolloutSettings, listen: Listener?
+        service: ServiceName, image: Recipe, run: RunSettings, rollout: RolloutSettings, listen: Listener?,
+        policy: PolicyDraft? = nil, drift: DriftSettings? = nil, repave: RepaveSettings? = nil
     ) {
+        self.drift = drift
+        self.repave = repave
         self.service = service
         self.image = image
         self.run = run
         self.rollout = rollout
         self.listen = listen
+        self.policy = policy
     }
 }
 
@@ -34,12 +44,16 @@ package struct RunSettings: Hashable, Sendable, Codable {
     package var stopGrace: Span
     /// nil: the count changes only by a deploy or by `kiln scale`.
     package var autoscale: Autoscale?
+    /// What its instances may do beyond what every instance may.
+    @OrEmpty package var allow: [Allowance]
 
     package init(
         replicas: Int = 1, port: Int, health: HealthCheck, scratch: [ScratchMount] = [],
         limits: Limits = Limits(),
-        config: [String: String] = [:], stopGrace: Span = .seconds(10), autoscale: Autoscale? = nil
+        config: [String: String] = [:], stopGrace: Span = .seconds(10), autoscale: Autoscale? = nil,
+        allow: [Allowance] = []
     ) {
+        self.allow = allow
         self.replicas = replicas
         self.port = port
         self.health = health

@@ -11,7 +11,7 @@ extension ServiceState {
                 suggestion: "`kiln rollout resume \(key)` goes on")
         }
         self.rollout?.pause = Rollout.Pause(since: now, reason: Rollout.byHand(operatorName))
-        return [Note(.paused, "\(operatorName) paused the rollout", release: rollout.to)]
+        return [Note(.paused, "\(operatorName) paused the rollout", release: rollout.to, by: operatorName)]
     }
 
     /// Goes on with a paused rollout, also where its steps, a gate or a lack of data paused it.
@@ -22,14 +22,20 @@ extension ServiceState {
                 .conflict, "the rollout of \(rollout.to) is not paused",
                 suggestion: "`kiln rollout status \(key)` shows what it waits for")
         }
+        if !pause.isByHand, case .gate(let gate) = rollout.currentStage.wait {
+            try requireMet([gate], instead: "resume")
+        }
+        var notes: [Note] = []
         self.rollout?.pause = nil
         if pause.isByHand {
             // The time of the pause counts towards nothing.
             self.rollout?.delay(by: now - pause.since)
         } else {
+            notes += rollout.bypassing(rollout.openGates(before: rollout.stage + 1), by: operatorName)
             self.rollout?.passOver("\(operatorName) resumed it", at: now)
         }
-        return [Note(.resumed, "\(operatorName) resumed the rollout", release: rollout.to)]
+        return notes
+            + [Note(.resumed, "\(operatorName) resumed the rollout", release: rollout.to, by: operatorName)]
     }
 
     /// Gives the new release all traffic next, without the steps that are left before that.
@@ -40,8 +46,11 @@ extension ServiceState {
                 .conflict, "\(rollout.to) is given all traffic already",
                 suggestion: "`kiln rollout status \(key)` shows what is left")
         }
+        try requireMet(rollout.gates(before: rollout.finalStage), instead: "promote")
         self.rollout?.enter(rollout.finalStage, at: now)
-        return [Note(.promoted, "\(operatorName) promoted \(rollout.to)", release: rollout.to)]
+        return rollout.bypassing(rollout.openGates(before: rollout.finalStage), by: operatorName) + [
+            Note(.promoted, "\(operatorName) promoted \(rollout.to)", release: rollout.to, by: operatorName)
+        ]
     }
 
     /// Gives the traffic back to the release that was good before.
@@ -57,30 +66,12 @@ extension ServiceState {
         self.rollout?.pause = nil
         self.rollout?.refusedSince = nil
         self.rollout?.phase = .returning(since: now, reason: reason)
-        return [Note(.returning, "\(from) takes its traffic back: \(reason)", release: from)]
+        return [
+            Note(.returning, "\(from) takes its traffic back: \(reason)", release: from, by: operatorName)
+        ]
     }
 
-    /// Says yes to a gate that asks for a person; nil: to the one that is open.
-    package mutating func approve(_ gate: String?, at now: Instant, by operatorName: String) throws -> [Note]
-    {
-        let rollout = try underWay()
-        guard case .gate(let open) = rollout.currentStage.wait, open.kind == .approval,
-            case .open = rollout.gates[open.name]
-        else {
-            throw Failure(
-                .conflict, "the rollout of \(rollout.to) does not wait for an approval now",
-                suggestion: "`kiln rollout status \(key)` shows what it waits for")
-        }
-        if let gate, gate != open.name {
-            throw Failure(
-                .notFound, "the rollout waits for the gate \(open.name), not for \(gate)",
-                suggestion: "kiln rollout approve \(key) --gate \(open.name)")
-        }
-        self.rollout?.gates[open.name] = .passed(at: now, detail: "approved by \(operatorName)")
-        return [Note(.gatePassed, "gate \(open.name) was approved by \(operatorName)", release: rollout.to)]
-    }
-
-    private func underWay(orReturning: Bool = false) throws -> Rollout {
+    func underWay(orReturning: Bool = false) throws -> Rollout {
         guard let rollout, !isRetiring else {
             let last = lastRollout.map { "; the last one ended: \($0.endText)" } ?? ""
             throw Failure(

@@ -25,7 +25,8 @@ extension Draft {
         for release in wanted { keepRunning(release) }
         countRestarts(newlyReplaced)
         // Those that go on serving until others can are let go later.
-        for place in views.indices where !views[place].isDead && !views[place].isHeld {
+        for place in views.indices
+        where !views[place].isDead && !views[place].isHeld && (!views[place].isKept || state.isRetiring) {
             let release = views[place].release
             guard !wanted.contains(release) else { continue }
             startDraining(place, reason: situation.releases[release] != nil ? .retired : .unknown)
@@ -115,22 +116,24 @@ extension Draft {
     /// Keeps what was on its way out and is wanted again: nothing is lost by staying, and a launch is saved.
     private mutating func takeBack(_ release: ReleaseNumber) {
         guard !isLeaving(release) else { return }
-        let places = range(of: release)
+        let places = range(of: release).filter { !views[$0].isKept }
         var missing = wantedCount(release) - places.count { !views[$0].isDead && !views[$0].isDraining }
         let hasFit = views.contains { $0.isFit }
         for place in places where missing > 0 && views[place].isDraining {
             // With nobody fit, one that still serves and may recover is better than none.
             let view = views[place]
-            guard view.condition == .fit || !hasFit && view.condition == .sick && view.isTaking else {
-                continue
-            }
+            let isClean = view.condition == .fit && view.replacement == nil
+            let mayRecover = view.condition == .sick || view.replacement != nil
+            guard isClean || !hasFit && mayRecover && view.isTaking else { continue }
             stopDraining(place)
             missing -= 1
         }
     }
 
     private mutating func keepRunning(_ release: ReleaseNumber) {
-        let mine = range(of: release).filter { !views[$0].isDead && !views[$0].isDraining }
+        let mine = range(of: release).filter {
+            !views[$0].isDead && !views[$0].isDraining && !views[$0].isKept
+        }
         if isLeaving(release) {
             // What failed is not filled up again, and only serves on while nobody else can.
             for place in mine where !views[place].isHeld { startDraining(place, reason: .retired) }
@@ -153,20 +156,22 @@ extension Draft {
 
     /// Makes those at `places` as many as they should be.
     private mutating func keepRunning(_ release: ReleaseNumber, _ places: [Int], count: Int) {
-        let sick = places.filter { views[$0].condition == .sick }
-        let usable = sick.isEmpty ? places : places.filter { views[$0].condition != .sick }
+        let sick = places.filter { views[$0].replacement != nil }
+        let usable = sick.isEmpty ? places : places.filter { views[$0].replacement == nil }
         if usable.count < count {
             let before = launches.count
             launch(count - usable.count, of: release)
             // Counted when they are launched: where sick ones recover before that, nothing is ever replaced.
-            if !sick.isEmpty, launches.count > before { newlyReplaced.insert(release) }
+            if sick.contains(where: { views[$0].replacement == .replaced }), launches.count > before {
+                newlyReplaced.insert(release)
+            }
         }
         // Sick ones stay until others can do their work: they may recover, or still serve a little. Of a release
         // whose replacements fall sick too, only as many are kept as it should have.
         if !sick.isEmpty {
             let fitCount = usable.count { views[$0].condition == .fit }
             for place in sick.prefix(fitCount >= count ? sick.count : max(0, sick.count - count)) {
-                startDraining(place, reason: .replaced)
+                startDraining(place, reason: views[place].replacement ?? .replaced)
             }
         }
         guard usable.count > count else { return }
@@ -228,7 +233,12 @@ extension Draft {
             return $0.key == state.key && !$0.isTask && isCounted($0.release)
         }
         // A broken release whose replacements pile up must not keep out the one that mends it.
-        let sick = isExclusive ? 0 : views.count { $0.condition == .sick && isCounted($0.release) }
+        let sick =
+            isExclusive
+            ? 0
+            : views.count {
+                ($0.replacement != nil || $0.isKept) && !$0.isDraining && isCounted($0.release)
+            }
         let coming = launches.count {
             if case .launch(_, let release) = $0 { isCounted(release) } else { false }
         }
@@ -261,7 +271,7 @@ extension Draft {
         // Requests in flight may be cut at the limit; new ones are first to go elsewhere, however long that takes.
         let isCut = situation.elapsed(since: since) >= limit && (!isTaking || state.isRetiring)
         guard isDrained || isCut else { return lookSoon() }
-        let reason = drainReasons[view.id] ?? (view.condition == .sick ? .replaced : .surplus)
+        let reason = drainReasons[view.id] ?? view.replacement ?? .surplus
         removals.append(.remove(view.id, reason: reason, grace: grace(view)))
         gone.insert(view.id)
         lookSoon()

@@ -29,13 +29,15 @@ extension Draft {
         notes.append(
             Note(
                 .gateOpened,
-                "gate \(gate.name): \(gate.kind == .approval ? approving(gate) : gate.kind.question)",
+                "gate \(gate.name): \(approving(gate) ?? gate.kind.question)",
                 release: state.rollout?.to))
         lookSoon()
     }
 
-    private func approving(_ gate: Gate) -> String {
-        "`kiln rollout approve \(state.key) --gate \(gate.name)` goes on"
+    private func approving(_ gate: Gate) -> String? {
+        guard case .approval(let approvers) = gate.kind else { return nil }
+        let command = "`kiln rollout approve \(state.key) --gate \(gate.name)"
+        return approvers.map { "\(command) --key NAME` by \($0) goes on" } ?? command + "` goes on"
     }
 
     /// The answer that is there, if any.

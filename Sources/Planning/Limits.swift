@@ -29,10 +29,27 @@ package enum Limits {
     package static let freeRestarts = 2
     package static let firstRestartDelay = Span.milliseconds(500)
     package static let longestRestartDelay = Span.seconds(60)
+    /// Rounds of replacing after which the same kind of drift is told and no longer answered.
+    package static let driftRounds = 6
+    /// One that was answered longer ago than this is a new one.
+    package static let driftMemory = Span.seconds(3600)
+    /// What is remembered of drifts that are not answered.
+    static let driftsTold = 4096
+    /// Different drifts of the host that are remembered.
+    static let hostDrifts = 256
+    /// Instances of a service that people may keep at a time.
+    static let keptAtATime = 8
+    /// How long a person may keep an instance.
+    package static let longestKeeping = Span.seconds(7 * 86_400)
+    /// How often a calendar is looked at for whether it lets something happen.
+    static let calendarLook = Span.seconds(30)
     /// How soon to look again while something is on its way, while a release is watched, and when all is settled.
     package static let briskLook = Span.milliseconds(20)
     package static let watchLook = Span.milliseconds(100)
     package static let settledLook = Span.seconds(1)
+
+    /// Instances of a service of `size` that are replaced at a time because of drift or age.
+    static func driftBudget(of size: Int) -> Int { max(1, size / 4) }
 }
 
 extension RestartHistory {

@@ -147,6 +147,7 @@ package enum RolloutLint {
                     "write a longer timeout")
             case .command(let command) where command.isEmpty:
                 problem("gate \(gate.name) runs nothing", place, "write command: [program, argument]")
+            case .approval(let approvers?): check(approvers, gate, at: place)
             case .query(let query) where query.least == nil && query.most == nil:
                 problem("gate \(gate.name) bounds nothing", place, "write min or max")
             default: nil
@@ -154,10 +155,31 @@ package enum RolloutLint {
         }
     }
 
+    private static func check(_ approvers: Approvers, _ gate: Gate, at place: String) -> Failure? {
+        let names = approvers.names
+        if !(1...Approvers.Limit.names).contains(names.count) || Set(names).count != names.count
+            || !names.allSatisfy(Approvers.isKeyName)
+        {
+            return problem(
+                "gate \(gate.name) does not say by whom it is to be approved", place,
+                "write by: with 1 to \(Approvers.Limit.names) different names of keys")
+        }
+        if !(1...names.count).contains(approvers.count) {
+            return problem(
+                "gate \(gate.name) asks for \(approvers.count) of \(counted(names.count, "approval"))", place,
+                "write count: \(names.count), or name more keys")
+        }
+        if gate.otherwise == .pass {
+            return problem(
+                "gate \(gate.name) would open without an answer, with nobody's approval", place,
+                "write otherwise: pause")
+        }
+        return nil
+    }
+
     private static func checkNames(_ settings: RolloutSettings) -> [Failure] {
-        var names = (settings.beforeSwitch + settings.afterSwitch).map(\.name)
+        var names = settings.gates.map(\.name)
         if case .canary(let steps) = settings.strategy {
-            names += steps.compactMap { if case .gate(let gate) = $0 { gate.name } else { nil } }
             // The comparisons of steps have names of their own.
             names += steps.filter { if case .analyze = $0 { true } else { false } }.indices.map {
                 "analysis-\($0 + 1)"

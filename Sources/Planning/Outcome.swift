@@ -28,9 +28,11 @@ extension Draft {
     /// The deploy that waited for the last rollout to end.
     mutating func beginQueued() {
         guard state.rollout == nil, let next = state.queued.first else { return }
+        let release = situation.releases[next.to]
+        if let freeze = release?.content.repave?.freeze(at: now) { return lookAgain(at: freeze.until) }
         let others = Array(state.queued.dropFirst())
         state.queued = others
-        guard let release = situation.releases[next.to] else { return }
+        guard let release else { return }
         let old = state.current.flatMap { situation.releases[$0] }
         notes += state.begin(.deploy, release, replacing: old, at: now, by: next.by)
         state.queued = others
@@ -44,6 +46,7 @@ extension ServiceState {
         if rollout.resetsReplicas { replicas = nil }
         // What the one before did is not held against this one.
         restarts = RestartHistory()
+        drift = nil
         // A release that was rolled back from is not one to go back to.
         if let index = good.firstIndex(of: rollout.to) { good.removeSubrange((index + 1)...) }
         if rollout.kind == .rollback, let from = rollout.from { good.removeAll { $0 == from } }

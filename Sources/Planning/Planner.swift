@@ -4,9 +4,11 @@ package import Model
 package enum Planner {
     package static func plan(_ situation: Situation) -> Plan {
         var draft = Draft(situation)
+        draft.answerDrifts()
         draft.takeStock()
         draft.autoscale()
         draft.advanceRollout()
+        draft.replaceAged()
         draft.reconcileFleet()
         draft.removeTasks()
         draft.reconcileRoute()
@@ -34,6 +36,7 @@ struct Draft {
     /// How many instances that take traffic may be let go.
     var spareCapacity = Int.max
     var checks: [Step] = []
+    var corrections: [Step] = []
     var usesTraffic = false
     var notes: [Note] = []
     var lookAgainAt: Instant
@@ -86,12 +89,14 @@ struct Draft {
                 state.proven.insert(instance.id)
                 newlyProven.append(instance.id)
             }
-            let view = InstanceView(
+            var view = InstanceView(
                 id: instance.id, release: instance.release, ordinal: instance.id.ordinal,
                 condition: situation.condition(of: instance, isProven: isProven, health: health, release),
                 isProven: isProven, isRunning: instance.phase == .running,
                 isKnown: release.deadline != nil, routed: server?.state,
                 isDraining: state.drainingSince[instance.id] != nil)
+            if view.condition == .sick { view.replacement = .replaced }
+            mark(&view)
             if instance.isTask { tasks.append(view) } else { views.append(view) }
         }
         forgetWhatIsGone(areProven: proven)
@@ -102,10 +107,19 @@ struct Draft {
             places[views[start].release] = start..<(place + 1)
             start = place + 1
         }
+        bridgeKept()
         areStrangersServing =
             servers.values.count { $0.state.isServing } != views.count { $0.isTaking }
         noteHealthy()
         if let failure = situation.routeFailure, !isRouteRight() { refusal = failure }
+    }
+
+    /// One that a person takes serves on until the release has as many fit ones without it.
+    private mutating func bridgeKept() {
+        for place in views.indices where views[place].isKept && views[place].condition == .fit {
+            let release = views[place].release
+            views[place].isBridging = views[place].isTaking && fitCount(release) < size(of: release)
+        }
     }
 
     private mutating func forgetWhatIsGone(areProven count: Int) {
@@ -115,6 +129,8 @@ struct Draft {
         if !state.drainingSince.isEmpty {
             state.drainingSince = state.drainingSince.filter { isMine($0.key) }
         }
+        state.tainted.removeAll { !isMine($0.id) }
+        state.drift?.told.removeAll { !isMine($0.id) }
         guard let baseline = state.rollout?.baseline, !baseline.isEmpty else { return }
         state.rollout?.baseline = baseline.filter { isMine($0) || launching.contains($0) }
     }
@@ -162,7 +178,7 @@ struct Draft {
     /// Routes first, so that nothing is removed while requests still go to it.
     func finish() -> Plan {
         Plan(
-            state: state, steps: routing + launches + checks + removals, notes: notes,
+            state: state, steps: routing + launches + checks + corrections + removals, notes: notes,
             usesTraffic: usesTraffic, lookAgainAt: max(lookAgainAt, now + Limits.briskLook), isGone: isGone)
     }
 }
@@ -174,6 +190,8 @@ extension ServiceState {
             drainingSince = drainingSince.mapValues { min($0, now) }
         }
         restarts.last = restarts.last.map { min($0, now) }
+        if let last = drift?.rounds.last, last > now { drift?.rounds.last = now }
+        if let asked = repaveBefore, asked > now { repaveBefore = now }
         standbyRestarts.last = standbyRestarts.last.map { min($0, now) }
         guard let rollout else { return }
         self.rollout?.startedAt = min(rollout.startedAt, now)

@@ -65,6 +65,7 @@ extension Situation {
                 if case .command = server.health.kind { seen.instances[server.id]?.commandHealth = .healthy }
             }
             seen.router.routes[state.key] = observed
+        case .restoreLimits(let id): seen.instances[id]?.drifts.removeAll { $0.kind == .limits }
         case .removeRoute(let key):
             seen.router.routes[key] = nil
         }

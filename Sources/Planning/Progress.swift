@@ -95,7 +95,7 @@ extension Draft {
 
     /// Whether two releases cannot share the traffic because a third has been holding a part of it for too long.
     private func isBlocked(_ rollout: Rollout, since: Instant, _ settings: RolloutSettings) -> Bool {
-        rollout.stage < rollout.finalStage && areOthersServing(besides: rollout)
+        rollout.stage < rollout.furthestStage && areOthersServing(besides: rollout)
             && situation.elapsed(since: since) >= settings.deadline
     }
 
@@ -147,16 +147,22 @@ extension Draft {
     /// Whether there is no old release to share the traffic with: a broken release must not hold back its mending.
     private func isStableLost(_ rollout: Rollout) -> Bool {
         let stage = rollout.currentStage
-        guard rollout.stage < rollout.finalStage, stage.split != .none || stage.match != nil else {
+        guard rollout.stage < rollout.furthestStage, stage.split != .none || stage.match != nil else {
             return false
         }
         return state.current.map { !hasFit($0) && stage.stable != .nothing } ?? true
     }
 
     private mutating func skipToEnd(_ reason: String) {
-        guard let rollout = state.rollout, rollout.stage < rollout.finalStage else { return }
-        notes.append(Note(.promoted, "\(rollout.to) is to take all traffic: \(reason)", release: rollout.to))
-        state.rollout?.enter(rollout.finalStage, at: now)
+        guard let rollout = state.rollout, rollout.stage < rollout.furthestStage else { return }
+        let end = rollout.furthestStage
+        notes.append(
+            end == rollout.finalStage
+                ? Note(.promoted, "\(rollout.to) is to take all traffic: \(reason)", release: rollout.to)
+                : Note(
+                    .stageBegan, "what needs a signed approval is asked next: \(reason)", release: rollout.to)
+        )
+        state.rollout?.enter(end, at: now)
     }
 
     // MARK: Waiting
@@ -268,14 +274,17 @@ extension Draft {
     /// What speaks against a release that has traffic, if anything does.
     private func trouble(with release: ReleaseNumber) -> String? {
         // A launch cut short (by a crash of the daemon, say) says nothing about a release that runs already.
-        views[range(of: release)].first { !$0.isDraining && ($0.condition == .sick || $0.hasEnded) }
-            .map(troubleText)
+        views[range(of: release)].first {
+            !$0.isDraining && ($0.condition == .sick || $0.hasEnded) && state.tainted($0.id) == nil
+        }.map(troubleText)
     }
 
     /// The same, where more of it are being launched, which may fail a few times before that says something.
     private func troubleInTraffic(with release: ReleaseNumber) -> String? {
         views[range(of: release)].first {
             $0.isProven && !$0.isDraining && ($0.condition == .sick || $0.hasEnded)
+                // What somebody touched says nothing about its release.
+                && state.tainted($0.id) == nil
         }.map(troubleText)
     }
 

@@ -35,8 +35,32 @@ extension ReleaseChange {
         if let listen = content.listen {
             fields["listen"] = "\(listen.address) \(listen.trafficProtocol.rawValue)"
         }
+        if let policy = content.policy { fields.merge(PolicyWords.fields(policy)) { $1 } }
+        if let drift = content.drift {
+            fields["drift"] =
+                ([drift.mode.rawValue]
+                + drift.exceptions.map {
+                    "\($0.kind.rawValue): \($0.mode.rawValue) until \($0.until) (\($0.reason))"
+                }).joined(separator: ", ")
+        }
+        if let repave = content.repave { fields.merge(text(repave)) { $1 } }
+        for allowance in run.allow { fields["run.allow.\(allowance.name)"] = allowance.reason }
         for (name, value) in run.config { fields["run.config.\(name)"] = value }
         return fields.filter { !$0.value.isEmpty }
+    }
+
+    private static func text(_ repave: RepaveSettings) -> [String: String] {
+        func time(_ minutes: Int) -> String {
+            "\(minutes / 600)\(minutes / 60 % 10):\(minutes % 60 / 10)\(minutes % 10)"
+        }
+        return [
+            "max-age": repave.maxAge.map { "\($0)" } ?? "",
+            "maintenance": repave.maintenance.map {
+                ($0.days.map(\.rawValue) + ["\(time($0.from))–\(time($0.to))"]).joined(separator: " ")
+            }.joined(separator: ", "),
+            "freeze": repave.freezes.map { "\($0.from) to \($0.until) (\($0.reason))" }.joined(
+                separator: ", "),
+        ]
     }
 
     private static func text(_ check: HealthCheck) -> String {
@@ -83,7 +107,7 @@ extension ReleaseChange {
         case .http(let path, let status, let body):
             "GET \(path) \(status)" + (body.map { " with \($0)" } ?? "")
         case .command(let command): command.joined(separator: " ")
-        case .approval: "approval"
+        case .approval(let approvers): "approval" + (approvers.map { " by \($0)" } ?? "")
         case .analysis(let span): "analysis \(span)"
         case .webhook(let url): "POST \(url)"
         case .query(let query): text(query)

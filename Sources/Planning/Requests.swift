@@ -24,7 +24,7 @@ extension ServiceState {
         }
         queued.append(QueuedRollout(to: release.number, by: operatorName))
         let text = "\(release.number) waits for \(rollout.to) and \(counted(queued.count - 1, "other"))"
-        return [Note(.queued, text, release: release.number, details: ["by": operatorName])]
+        return [Note(.queued, text, release: release.number, by: operatorName)]
     }
 
     /// Goes back to `target`, or to the last good release before the current one. During a deploy, aborts it.
@@ -60,7 +60,7 @@ extension ServiceState {
     }
 
     /// Keeps `count` instances of each release from now on.
-    package mutating func scale(to count: Int) throws -> [Note] {
+    package mutating func scale(to count: Int, by operatorName: String) throws -> [Note] {
         guard (1...1000).contains(count) else {
             throw Failure(
                 .invalidArgument, "\(count) instances are asked for; 1…1000 are allowed",
@@ -69,16 +69,20 @@ extension ServiceState {
         if isRetiring { throw ServiceState.isRetiringFailure(key) }
         replicas = count
         rollout?.resetsReplicas = false
-        return [Note(.scaled, "\(key) runs \(counted(count, "instance"))", details: ["replicas": "\(count)"])]
+        return [
+            Note(
+                .scaled, "\(key) runs \(counted(count, "instance"))", by: operatorName,
+                details: ["replicas": "\(count)"])
+        ]
     }
 
-    /// Stops the service and removes all that runs of it.
-    package mutating func beginRetiring(at now: Instant) -> [Note] {
+    /// Stops the service and removes all that runs of it. `operatorName` is nil where nobody asked for it.
+    package mutating func beginRetiring(at now: Instant, by operatorName: String?) -> [Note] {
         guard !isRetiring else { return [] }
-        let ended = supersede(at: now)
+        let ended = supersede(at: now, by: operatorName)
         queued = []
         isRetiring = true
-        return ended + [Note(.retiring, "\(key) is being retired")]
+        return ended + [Note(.retiring, "\(key) is being retired", by: operatorName)]
     }
 
     /// Ends the rollout under way in favour of this one, which also takes the place of those that wait.
@@ -86,7 +90,7 @@ extension ServiceState {
         _ kind: Rollout.Kind, _ release: Release, replacing old: Release?, at now: Instant,
         by operatorName: String
     ) -> [Note] {
-        let ended = supersede(at: now)
+        let ended = supersede(at: now, by: operatorName)
         queued = []
         rolloutsBegun += 1
         // A count set by hand stands until the declared count itself changes, and then until that release has
@@ -105,7 +109,9 @@ extension ServiceState {
         standbyRestarts = RestartHistory()
         let text = kind == .deploy ? "rolling out \(release.number)" : "rolling back to \(release.number)"
         return ended + [
-            Note(.rolloutBegan, text, release: release.number, details: ["kind": kind.rawValue])
+            Note(
+                .rolloutBegan, text, release: release.number, by: operatorName,
+                details: ["kind": kind.rawValue])
         ]
     }
 
@@ -121,17 +127,21 @@ extension ServiceState {
         return RolloutStage.program(content, size: size, replacesNothing: current == nil, isDirect: isDirect)
     }
 
-    private mutating func supersede(at now: Instant) -> [Note] {
+    private mutating func supersede(at now: Instant, by operatorName: String?) -> [Note] {
         guard var old = rollout else { return [] }
+        var notes: [Note] = []
         // The first release of all is the only one there is to go back to, once it serves.
         if current == nil, case .waiting = old.phase, old.currentStage.split == .share(100) {
             current = old.to
             good = [old.to]
+            notes += old.bypassing(old.openGates(before: old.stages.count), by: operatorName)
         }
         old.phase = .ended(at: now, .superseded)
         lastRollout = old
         rollout = nil
-        return [Note(.rolloutEnded, old.endText, release: old.to, details: old.endDetails)]
+        return notes + [
+            Note(.rolloutEnded, old.endText, release: old.to, by: operatorName, details: old.endDetails)
+        ]
     }
 
     static func isRetiringFailure(_ key: ServiceKey) -> Failure {

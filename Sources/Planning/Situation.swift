@@ -12,6 +12,8 @@ package struct Situation: Hashable, Sendable {
     package var removing: Set<InstanceID>
     /// Gates' questions under way, by their idempotency keys.
     package var checking: Set<String>
+    /// Instances whose limits this daemon is putting back now: what is seen of them is of before.
+    package var restoring: Set<InstanceID> = []
     /// The newest answer to each question.
     package var gateReports: [String: GateReport]
     /// What the router counted of each instance since the last decision that used it.
@@ -147,12 +149,20 @@ struct InstanceView: Hashable {
     var weight = 0
     /// Of a release that leaves, and serves on while others are missing.
     var isHeld = false
+    /// Why it is to be replaced although it runs; nil: it is not.
+    var replacement: RemovalReason?
+    /// A person is in it, or wants to look at it: it stays, and another does its work.
+    var isKept = false
+    /// Kept, and in traffic until another can do its work.
+    var isBridging = false
 
     var isDead: Bool { if case .dead = condition { true } else { false } }
-    var isFit: Bool { condition == .fit && !isDraining }
+    var isFit: Bool { condition == .fit && !isDraining && !isKept && !isTouched }
+    /// Not what was launched any more, whatever its probes say.
+    var isTouched: Bool { replacement == .drifted || replacement == .tainted }
     var isTaking: Bool { routed?.isServing == true }
     /// May take traffic. Sick ones too: the router itself passes over what does not answer.
-    var isAble: Bool { isProven && !isDead && !isDraining }
+    var isAble: Bool { isProven && !isDead && !isDraining && (!isKept || isBridging) }
 }
 
 extension Situation {

@@ -25,10 +25,50 @@ package protocol ImageStore: Sendable {
     func folder(_ name: String) throws -> String
 
     func images() throws -> [ImageRecord]
+    /// nil where the store has no such image.
+    func record(of image: Digest) throws -> ImageRecord?
     func record(_ image: ImageRecord) throws
 
     /// Holds one named lock among all processes that share this store, for as long as `body` runs.
     func locked<Result: Sendable>(_ name: String, _ body: () async throws -> Result) async throws -> Result
+
+    /// Keeps the store from being cleared of what nobody needs while `body` makes or takes something that nothing
+    /// names yet. Any number at once.
+    func inUse<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result
+}
+
+/// A store that can be looked through, and cleared of what nobody needs.
+package protocol CollectibleStore: ImageStore {
+    func blobs() throws -> [StoredFile<Digest>]
+    func cachedKeys() throws -> [StoredFile<String>]
+    /// Files that a process which no longer runs left half-made, and their bytes.
+    func leftovers() throws -> [StoredFile<String>]
+    /// Records of images that cannot be read, by their place.
+    func damagedRecords() throws -> [String]
+
+    /// Each is no failure where it is gone already.
+    func remove(blob: Digest) throws
+    func remove(cached key: String) throws
+    func remove(leftover path: String) throws
+    func remove(record path: String) throws
+    func forget(image: Digest) throws
+
+    /// Runs `body` while nobody is in `inUse`. Throws `conflict` where somebody stays there.
+    func collecting<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result
+}
+
+/// A file of a store by what names it.
+package struct StoredFile<Name: Hashable & Sendable>: Hashable, Sendable {
+    package var name: Name
+    package var size: Int
+    /// When it was read or written last, as far as the disk tells: to the day, on most.
+    package var usedAt: Instant
+
+    package init(name: Name, size: Int, usedAt: Instant) {
+        self.name = name
+        self.size = size
+        self.usedAt = usedAt
+    }
 }
 
 /// Reads the images that a store holds.

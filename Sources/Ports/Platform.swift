@@ -26,6 +26,22 @@ package protocol Platform: Sendable {
     /// Runs a command inside a running instance and returns its exit status.
     func execute(_ command: [String], in id: InstanceID, timeout: Span) async throws -> Int
 
+    /// What differs on the platform itself, apart from any one instance. Looks at once.
+    func hostDrifts() async throws -> [Drift]
+
+    /// Puts back what Kiln owns of what differs on the platform itself. Throws where it cannot or does not own it.
+    func setRight(_ drift: Drift) async throws
+
+    /// Puts an instance's own limits back to those of its launch.
+    func restoreLimits(of id: InstanceID) async throws
+
+    /// Writes down what can be said of an instance that is about to be replaced: processes, open files, mounts, what
+    /// was written to its scratch folders, the last lines of its log. Bounded in size; the file is whole or not there.
+    func keepEvidence(of id: InstanceID, about drifts: [Drift]) async throws -> KeptEvidence
+
+    /// What confines a running instance, as the platform sees it now.
+    func confinement(of id: InstanceID) async throws -> Confinement
+
     /// Signals that something changed by itself (an instance ended, the router died) and a look is worth while.
     var changes: AsyncStream<Void> { get }
 }

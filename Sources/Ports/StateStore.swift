@@ -28,12 +28,12 @@ package struct StepOutcome: Sendable {
     /// nil: done.
     package var failure: Failure?
     /// What is to be told about it.
-    package var note: Note?
+    package var notes: [Note]
 
-    package init(journalNumber: Int, failure: Failure? = nil, note: Note? = nil) {
+    package init(journalNumber: Int, failure: Failure? = nil, notes: [Note] = []) {
         self.journalNumber = journalNumber
         self.failure = failure
-        self.note = note
+        self.notes = notes
     }
 }
 

@@ -8,6 +8,9 @@ package protocol TrafficRouter: Sendable {
     /// cutting a connection. Starts the router process where it is not running.
     func apply(_ route: Route) async throws
 
+    /// Puts back whatever it was found to do otherwise than it was told (`ObservedRouter.drifts`).
+    func setRight() async throws
+
     /// Stops listening for a service and forgets its servers. A service without a route is already removed.
     func remove(_ key: ServiceKey) async throws
 }

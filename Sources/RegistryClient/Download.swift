@@ -5,7 +5,8 @@ internal import Model
 internal import NIOCore
 internal import NIOHTTP1
 
-/// A blob on its way into a file: hashed as it comes, taken up where it broke off.
+/// A blob on its way into a file: hashed as it comes, taken up where it broke off. What this machine holds of it is
+/// copied, and only the rest is asked for.
 struct Download: ~Copyable {
     /// What has to come between two troubles for the tries to be counted anew.
     private static let leastProgress = 1 << 20
@@ -15,13 +16,20 @@ struct Download: ~Copyable {
     private let meter: Meter
     private let path: String
     private let file: Int32
+    private var held: [HeldSection]
     private var digest = RunningDigest()
+    /// Bytes that the registry sent, those that came to nothing among them.
+    private(set) var fetched = 0
 
-    /// Bytes that came so far.
+    /// Bytes that are in the file.
     var count: Int { digest.count }
 
     /// Makes the file; refuses a name that exists.
-    init(_ blob: OCIDescriptor, of repository: Repository, to path: String, meter: Meter) throws {
+    init(
+        _ blob: OCIDescriptor, of repository: Repository, held: [HeldSection] = [], to path: String,
+        meter: Meter
+    ) throws {
+        self.held = HeldSection.worthUsing(held)
         self.repository = repository
         self.blob = blob
         self.meter = meter
@@ -37,10 +45,19 @@ struct Download: ~Copyable {
         let connection = repository.connection
         var attempt = 0
         while true {
+            try copyHeld()
+            if digest.count == blob.size, blob.size > 0 {
+                if digest.digest() == blob.digest { return }
+                // Whoever wrote the list of sections may be wrong; the registry is believed only after that.
+                guard !held.isEmpty else { throw repository.wrongDigest(blob) }
+                try restart()
+                continue
+            }
             let before = digest.count
             do {
                 try await read()
-                break
+                if blob.size == 0 { break }
+                attempt = 0
             } catch let error as NoAnswer {
                 // A registry that gives a few bytes and breaks off again would otherwise be asked for ever.
                 attempt = digest.count - before >= Download.leastProgress ? 1 : attempt + 1
@@ -50,29 +67,44 @@ struct Download: ~Copyable {
         guard digest.digest() == blob.digest else { throw repository.wrongDigest(blob) }
     }
 
+    /// Copies the held bytes that come next, if any do.
+    private mutating func copyHeld() throws {
+        while let next = held.first(where: { $0.range.lowerBound == digest.count }) {
+            try next.bytes.withBytes { bytes in
+                digest.update(bytes)
+                try FileTrouble.write(bytes, to: file, path)
+                meter.advance(bytes.count)
+            }
+        }
+    }
+
     /// Reads one answer to its end. Throws `NoAnswer` where it broke off.
     private mutating func read() async throws {
         var call = repository.blobCall(.GET, blob.digest)
-        if digest.count == blob.size, blob.size > 0 { return }
-        if digest.count > 0 {
-            call.headers.add(name: "Range", value: "bytes=\(digest.count)-\(blob.size - 1)")
+        var end = held.first { $0.range.lowerBound > digest.count }?.range.lowerBound ?? blob.size
+        if digest.count > 0 || end < blob.size {
+            call.headers.add(name: "Range", value: "bytes=\(digest.count)-\(end - 1)")
         }
         let answer = try await repository.connection.send(call)
         switch answer.status {
-        case 206 where digest.count > 0 && begins(answer.header("Content-Range"), at: digest.count): break
-        case 200: try restart()
+        case 206 where answer.header("Content-Range")?.hasPrefix("bytes \(digest.count)-\(end - 1)/") ?? false:
+            break
+        case 200:
+            try restart()
+            end = blob.size
         case 206, 416:
             // It does not do what it was asked for: from the beginning, then.
             try restart()
-            throw NoAnswer(reason: "the registry does not continue a blob where it broke off")
+            throw NoAnswer(reason: "the registry does not give a part of a blob")
         default:
             throw await Refusal.failure(answer, "fetching blob \(blob.digest.short) of \(repository.place)")
         }
         do {
             for try await part in answer.response.body {
                 try part.withUnsafeReadableBytes { bytes in
-                    guard digest.count + bytes.count <= blob.size else { throw repository.wrongDigest(blob) }
+                    guard digest.count + bytes.count <= end else { throw repository.wrongDigest(blob) }
                     digest.update(bytes)
+                    fetched += bytes.count
                     try FileTrouble.write(bytes, to: file, path)
                     meter.advance(bytes.count)
                 }
@@ -83,14 +115,12 @@ struct Download: ~Copyable {
             try Task.checkCancellation()
             throw NoAnswer(reason: "the connection broke in the middle of a blob")
         }
-        guard digest.count == blob.size else { throw NoAnswer(reason: "a blob broke off") }
+        guard digest.count == end else { throw NoAnswer(reason: "a blob broke off") }
     }
 
-    private func begins(_ range: String?, at offset: Int) -> Bool {
-        range?.hasPrefix("bytes \(offset)-") ?? false
-    }
-
+    /// Begins again, with nothing but what the registry has.
     private mutating func restart() throws {
+        held = []
         guard digest.count > 0 else { return }
         meter.advance(-digest.count)
         digest = RunningDigest()

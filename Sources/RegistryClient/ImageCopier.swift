@@ -38,7 +38,7 @@ package struct ImageCopier: Sendable {
             if try await !sink.holds(document: plan.root.digest) {
                 let moved = try await move(plan.blobs)
                 report.blobsMoved = moved.count
-                report.bytesMoved = moved.reduce(0) { $0 + $1.size }
+                report.bytesMoved = moved.reduce(0, +)
                 for document in plan.documents { try await sink.put(document, isRoot: false) }
             }
             try Task.checkCancellation()
@@ -51,10 +51,11 @@ package struct ImageCopier: Sendable {
         return report
     }
 
-    private func move(_ blobs: [OCIDescriptor]) async throws -> [OCIDescriptor] {
+    /// The bytes that moved for each blob that was missing.
+    private func move(_ blobs: [OCIDescriptor]) async throws -> [Int] {
         meter.expect(blobs: blobs.count, bytes: blobs.reduce(0) { $0 + $1.size })
-        var moved: [OCIDescriptor] = []
-        try await withThrowingTaskGroup(of: OCIDescriptor?.self) { group in
+        var moved: [Int] = []
+        try await withThrowingTaskGroup(of: Int?.self) { group in
             var rest = blobs[...]
             for blob in rest.prefix(Limit.blobsAtOnce) { group.addTask { try await move(blob) } }
             rest = rest.dropFirst(Limit.blobsAtOnce)
@@ -67,8 +68,8 @@ package struct ImageCopier: Sendable {
         return moved
     }
 
-    /// nil where it was there already.
-    private func move(_ blob: OCIDescriptor) async throws -> OCIDescriptor? {
+    /// How many bytes moved; nil where the blob was there already.
+    private func move(_ blob: OCIDescriptor) async throws -> Int? {
         if try await sink.holds(blob: blob) {
             meter.advance(blob.size)
             return nil
@@ -76,16 +77,16 @@ package struct ImageCopier: Sendable {
         if let bytes = try source.local(blob) {
             guard bytes.count == blob.size else { throw BlobDamage.failure(blob, source.place) }
             try await sink.take(bytes, blob, meter: meter)
-            return blob
+            return blob.size
         }
         let path = try sink.temporaryPath()
         do {
-            try await source.fetch(blob, to: path, meter: meter)
+            let moved = try await source.fetch(blob, held: sink.held(blob), to: path, meter: meter)
             try await sink.take(file: path, blob, meter: meter)
+            return moved
         } catch {
             unlink(path)
             throw error
         }
-        return blob
     }
 }

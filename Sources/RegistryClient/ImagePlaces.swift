@@ -18,13 +18,17 @@ package protocol ImageSource: Sendable {
     /// A config or another blob of at most 4 MiB, checked.
     func small(_ blob: OCIDescriptor) async throws -> [UInt8]
 
-    /// Brings a blob into a new file, checked. The file may be left half-made where this throws.
-    func fetch(_ blob: OCIDescriptor, to path: String, meter: Meter) async throws
+    /// Brings a blob into a new file, checked, and returns how many bytes had to move for it: fewer than it has where
+    /// `held` gives some of them. The file may be left half-made where this throws.
+    func fetch(_ blob: OCIDescriptor, held: [HeldSection], to path: String, meter: Meter) async throws -> Int
 }
 
 extension ImageSource {
-    package func fetch(_ blob: OCIDescriptor, to path: String, meter: Meter) async throws {
+    package func fetch(
+        _ blob: OCIDescriptor, held: [HeldSection], to path: String, meter: Meter
+    ) async throws -> Int {
         assertionFailure("what lies on this machine is not fetched")
+        return 0
     }
 
     /// A config or another blob of at most 4 MiB, checked.
@@ -52,6 +56,9 @@ package protocol ImageSink: Sendable {
     /// Whether a blob is there, or can be had without sending it.
     func holds(blob: OCIDescriptor) async throws -> Bool
 
+    /// Bytes of an absent blob that are there within other blobs.
+    func held(_ blob: OCIDescriptor) -> [HeldSection]
+
     /// A fresh path for a blob that is fetched, on the disk where it will stay.
     func temporaryPath() throws -> String
 
@@ -71,6 +78,8 @@ package protocol ImageSink: Sendable {
 }
 
 extension ImageSink {
+    package func held(_ blob: OCIDescriptor) -> [HeldSection] { [] }
+
     package func discard() {}
 }
 

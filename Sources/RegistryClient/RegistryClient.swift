@@ -46,7 +46,8 @@ package struct RegistryClient: Sendable {
             mountFrom: mountFrom.flatMap { $0.host == reference.host ? $0.repository : nil })
     }
 
-    /// Copies everything that refers to an image: signatures, bills of materials, and what refers to those.
+    /// Copies everything that refers to an image: signatures, bills of materials, and what refers to those; also what
+    /// older tools keep under tags that are made from its digest.
     ///
     /// - Returns: the digests that are there now
     package func copyReferrers(
@@ -70,6 +71,15 @@ package struct RegistryClient: Sendable {
                 }
             }
             subjects = next
+        }
+        for tag in SignatureTag.allCases {
+            var (from, to) = (source, target)
+            (from.tag, from.digest, to.tag, to.digest) = (tag.of(subject), nil, tag.of(subject), nil)
+            guard let document = try await origin.document(tag.of(subject).text) else { continue }
+            let found = try self.source(from)
+            let copier = ImageCopier(from: found, to: sink(to, mountFrom: from), meter: meter)
+            _ = try await copier.run(try await CopyPlan.of(found, .all))
+            copied.append(document.digest)
         }
         return copied
     }

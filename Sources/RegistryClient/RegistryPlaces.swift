@@ -36,12 +36,15 @@ package struct RegistrySource: ImageSource {
         try await first { try await $0.smallBlob(blob) }
     }
 
-    package func fetch(_ blob: OCIDescriptor, to path: String, meter: Meter) async throws {
+    package func fetch(
+        _ blob: OCIDescriptor, held: [HeldSection], to path: String, meter: Meter
+    ) async throws -> Int {
         try await first { endpoint in
             unlink(path)
-            var download = try Download(blob, of: endpoint, to: path, meter: meter)
+            var download = try Download(blob, of: endpoint, held: held, to: path, meter: meter)
             do {
                 try await download.run()
+                return download.fetched
             } catch {
                 meter.advance(-download.count)
                 throw error

@@ -48,7 +48,9 @@ package final class StoreSink: ImageSink {
     private let name: String?
     private let now: Instant
     private let image: Image
-    package let place = "the store"
+    private let sections = Mutex<SectionIndex?>(nil)
+    private let blobs: BlobSink
+    package var place: String { blobs.place }
 
     /// Refuses what could not be used here: no image for Linux on amd64 or arm64, a user by name, an artifact.
     ///
@@ -60,6 +62,7 @@ package final class StoreSink: ImageSink {
         async throws
     {
         self.store = store
+        blobs = BlobSink(store)
         self.plan = plan
         self.name = name
         self.now = now
@@ -89,25 +92,28 @@ package final class StoreSink: ImageSink {
 
     package func holds(blob: OCIDescriptor) async throws -> Bool { store.path(of: blob.digest) != nil }
 
-    package func temporaryPath() throws -> String { try store.temporaryPath() }
+    package func held(_ blob: OCIDescriptor) -> [HeldSection] {
+        guard !LayerSections.of(blob).isEmpty else { return [] }
+        let index = sections.withLock { known in
+            let index = known ?? SectionIndex(store)
+            known = index
+            return index
+        }
+        return index.held(blob, in: store)
+    }
+
+    package func temporaryPath() throws -> String { try blobs.temporaryPath() }
 
     package func take(file path: String, _ blob: OCIDescriptor, meter: Meter) async throws {
-        try store.adopt(path, as: blob.digest)
+        try await blobs.take(file: path, blob, meter: meter)
     }
 
     package func take(_ bytes: BlobBytes, _ blob: OCIDescriptor, meter: Meter) async throws {
-        let path = try store.temporaryPath()
-        do {
-            try CheckedCopy.write(bytes, blob, to: path, meter: meter, place: place)
-            try store.adopt(path, as: blob.digest)
-        } catch {
-            unlink(path)
-            throw error
-        }
+        try await blobs.take(bytes, blob, meter: meter)
     }
 
     package func put(_ document: ImageDocument, isRoot: Bool) async throws {
-        _ = try store.write(document.bytes)
+        try await blobs.put(document, isRoot: isRoot)
     }
 
     package func finish() async throws {

@@ -21,11 +21,27 @@ enum Bounds {
     static let words = 256
     static let packages = 1000
     static let files = 1000
+    static let allowedPaths = 100
+    static let builds = 32
+    static let secrets = 8
+    static let stepNameBytes = 40
+    static let buildTimeout = Span.seconds(1)...Span.seconds(86_400)
+    static let buildMemory = ByteCount(bytes: 64 << 20)...ByteCount(bytes: 1 << 40)
+    static let buildDisk = ByteCount(bytes: 1 << 20)...ByteCount(bytes: 1 << 40)
     static let sources = 32
+    /// Files that one file includes, all that a spec brings in, and files within files.
+    static let includes = 32
+    static let includedFiles = 64
+    static let includeDepth = 8
+    /// Folders taken away from the front of each path of an archive.
+    static let strip = 0...32
     static let sourceWords = 16
     static let scratchMounts = 32
 
     static let replicas = 1...1000
+    static let driftExceptions = 32
+    static let windows = 64
+    static let instanceAge = Span.seconds(60)...Span.longest
     static let port = 1...65_535
     static let probesInARow = 1...100
     static let pids = 1...65_536
@@ -70,4 +86,17 @@ enum Bounds {
     static let percent = 0...100
     static let requestsPerSecond = 1...1_000_000
     static let concurrency = 1...100_000
+
+    static let predicates = 20
+    static let keys = 100
+    static let keyNameBytes = 64
+    static let origins = 100
+    static let originBytes = 1024
+    static let imageAge = Span.seconds(60)...Span.longest
+    static let feedAge = Span.seconds(60)...Span.longest
+    static let exceptions = 1000
+    static let faultNameBytes = 128
+    static let reasonBytes = 1024
+    static let operators = 100
+    static let allowances = 32
 }

@@ -144,13 +144,13 @@ extension Form where Value == Bool {
 
 extension Form where Value: CaseIterable & RawRepresentable<String> {
     /// One of the words that the type has.
-    static func choice(example: String) -> Form {
-        let words = Value.allCases.map(\.rawValue)
+    static func choice(_ values: [Value] = Array(Value.allCases), example: String) -> Form {
+        let words = values.map(\.rawValue)
         return Form(
             schema: .object(["enum": .list(words.map { .text($0) })]), example: example
         ) { node, label, problems in
             let text: String? = if case .scalar(let text, _) = node.content { text } else { nil }
-            if let text, let value = Value(rawValue: text) { return value }
+            if let text, words.contains(text), let value = Value(rawValue: text) { return value }
             let guess = text.flatMap { Nearest.match($0, among: words) } ?? example
             problems.add(
                 "\(label.text) is \(text.map(quoted) ?? node.kindName); "

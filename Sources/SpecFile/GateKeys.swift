@@ -23,7 +23,9 @@ enum GateKeys {
         "command", Form<[String]>.command(example: "[/srv/app/migrate, --once]"),
         "A command run once, in an instance of the new release that is made for it: exit status 0 passes.")
     static let approval = Key(
-        "approval", nameForm.orNothing, "A person says yes, by `kiln rollout approve`.")
+        "approval", ApprovalKeys.form,
+        "A person says yes, by `kiln rollout approve`: anybody who may use the daemon, or, with by, those people, each "
+            + "with a signature.")
     static let analysis = Key(
         "analysis", Form<Span>.span(Bounds.analyze, example: "2m"),
         "Compares the releases that have traffic, for at least this long.")
@@ -49,7 +51,7 @@ enum GateKeys {
 
     static let list = form.list(0...Bounds.gates, example: "[{health: 30s}]")
 
-    private static let nameForm = Form<String>.text(
+    static let nameForm = Form<String>.text(
         pattern: "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", example: "smoke-test"
     ) { text in
         let isName =
@@ -84,8 +86,14 @@ enum GateKeys {
         if let kind = section.value(http, &problems) { found.append(kind) }
         if let command = section.value(command, &problems) { found.append(.command(command)) }
         if let approval = section.value(approval, &problems) {
-            found.append(.approval)
-            if let written = approval.value {
+            found.append(.approval(by: approval.approvers))
+            if approval.approvers != nil, otherwise == .pass {
+                problems.add(
+                    "otherwise is pass: without an answer the gate would open with nobody's approval",
+                    line: section.line(of: GateKeys.otherwise),
+                    suggestion: "write otherwise: pause, or leave it out")
+            }
+            if let written = approval.name {
                 let line = section.line(of: GateKeys.approval)
                 if name != nil {
                     problems.add(
@@ -160,7 +168,9 @@ extension Gate.Kind {
     }
 
     /// How long it is waited for beyond its own time, where the spec does not say.
-    fileprivate var usualTimeout: Span { self == .approval ? .seconds(86_400) : .seconds(60) }
+    fileprivate var usualTimeout: Span {
+        if case .approval = self { .seconds(86_400) } else { .seconds(60) }
+    }
 }
 
 /// Gives the gates of a rollout their names and timeouts.

@@ -5,10 +5,28 @@ enum ImageKeys {
     static let distribution = Key(
         "distribution",
         Form<Recipe.Distribution>.parsed(pattern: "^(debian|ubuntu)/[a-z0-9]+$", example: "debian/bookworm"),
-        "The distribution and suite that packages come from.", required: true)
+        "The distribution and suite that packages come from.")
+    static let include = Key(
+        "include",
+        Form<String>.includePath(example: "../shared/base.yaml").located.list(
+            1...Bounds.includes, example: "[../shared/base.yaml]"),
+        "Files with keys of `image` that this one shares with others. Lists are joined and groups merged; of "
+            + "single values, that of the including file counts.")
+    static let from = Key(
+        "from",
+        Form<Recipe.ImageRequest>.parsed(
+            pattern: "^[^@\\s]+(@sha256:[0-9a-f]{64})?$",
+            example: "registry.example/base:v1"),
+        "An image to build on, kept byte for byte, instead of packages: of a registry, `oci:DIR`, "
+            + "`oci-archive:FILE`, `docker-archive:FILE` or the store.")
+    static let dockerfile = Key(
+        "dockerfile", Form<Recipe.ImageRequest>.dockerfile(example: "Dockerfile"),
+        "A Dockerfile, relative to the folder of this file and inside it. `kiln lock` builds it with buildah, in the "
+            + "folder that it lies in; a bake takes the image that was locked, as with `from`.")
     static let architecture = Key(
-        "architecture", Form<Architecture>.choice(example: "amd64"),
-        "The machine type; without it, that of the machine that bakes.")
+        "architecture", Form<[Architecture]>.oneOrSeveral(example: "amd64"),
+        "The machine type, or a list of them: an image for each, and an index of them all. Without it, that of "
+            + "the machine that bakes.")
     static let base = Key(
         "base", Form<Recipe.Base>.choice(example: "minimal"),
         "Packages that every image begins with: minimal is the C library and base files; essential adds "
@@ -28,43 +46,103 @@ enum ImageKeys {
             pattern: "^[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9+.:~-]+)?$", example: "nginx-light"
         ).located.list(0...Bounds.packages, example: "[nginx-light, ca-certificates]"),
         "Debian packages; `name=version` for one version exactly. What they depend on comes with them.")
+    static let scripts = Key(
+        "scripts", ScriptKeys.form,
+        "What happens with packages' maintainer scripts: `default`, and packages by name. effects: read, never "
+            + "run, a step that is not understood is a warning; traced: run once in a sandbox; refused: such a "
+            + "step stops the bake.")
     static let files = Key(
         "files", FileKeys.form.located.list(0...Bounds.files, example: "[{from: site/, to: /srv/www}]"),
-        "Files and folders beside this file to put into the image.")
+        "Files and folders to put into the image: those beside this file, downloads, and parts of Git "
+            + "repositories.")
+    static let build = Key(
+        "build",
+        BuildKeys.form.located.list(
+            0...Bounds.builds,
+            example: "[{packages: [gcc, libc6-dev], run: [make], copy: [{from: /out/app, to: /usr/bin/app}]}]"
+        ),
+        "Commands that are run one after the other, each in a root of its own without network, and what of "
+            + "their results goes into the image. A bake that has to run one needs root.")
     static let user = Key(
         "user", Form<String>.user(example: "www-data"),
-        "The user of the image that the command runs as, by name or number; without it, root "
-            + "without capabilities.")
+        "The user of the image that the command runs as, by name or number; without it, that of `from`, "
+            + "else root without capabilities.")
     static let command = Key(
         "command", Form<[String]>.command(example: "[nginx, -g, daemon off;]"),
-        "The program to run and its arguments; no shell is involved.", required: true)
+        "The program to run and its arguments; no shell is involved. With `from`, without it that of the "
+            + "image.")
     static let workingDirectory = Key(
         "working-directory", Form<String>.absolutePath(example: "/srv/app"),
-        "The folder of the image that the command starts in.", fallback: .text("/"))
+        "The folder of the image that the command starts in; without it, that of `from`, else /.")
     static let environment = Key(
         "environment", Form<[String: String]>.variables(example: "{LANG: C.UTF-8}"),
         "Environment variables of the image; `run.config` is for those that differ between releases.")
 
+    static let layers = Key(
+        "layers", Form<Int>.integer(Recipe.layerBudgets, example: "32"),
+        "How many layers the image may have: packages that change together share one. More layers make "
+            + "smaller updates for hosts that fetch whole layers.",
+        fallback: .integer(Recipe.defaultLayerBudget))
+
     static let all: [any AnyKey] = [
-        distribution, architecture, base, mirror, sources, packages, files, user, command, workingDirectory,
-        environment,
+        include, distribution, from, dockerfile, architecture, base, mirror, sources, packages, scripts,
+        files, build, user, command, workingDirectory, environment, layers,
     ]
 
-    /// A recipe with the lines of its files: a scratch mount that hides one of them is a mistake.
+    /// What an image of packages must say; an image of another one need not.
+    private static let needed: [any AnyKey] = [distribution, command]
+    /// What has no meaning beside `from` without packages.
+    private static let ofPackages: [any AnyKey] = [distribution, mirror, sources, scripts, layers]
+
+    /// A recipe with the lines of its files and results: a scratch mount that hides one of them is a mistake.
     struct Draft: Sendable {
         var recipe: Recipe
         var files: [Located<FileRule>]
     }
 
-    static let form = Form<Draft>.section(
+    static let form: Form<Draft> = {
+        var form = settings
+        let choices = [needed, [from], [dockerfile], [include]].map { keys in
+            JSON.object(["required": .list(keys.map { .text($0.name) })])
+        }
+        form.schema = form.schema.adding(["anyOf": .list(choices)])
+        return form
+    }()
+
+    private static let settings = Form<Draft>.section(
         all,
         example: "{distribution: debian/bookworm, packages: [nginx-light], command: [nginx, -g, daemon off;]}"
     ) { section, problems in
+        let below = section.given([from, dockerfile])
+        let from = section.value(from, &problems) ?? section.value(dockerfile, &problems)
+        if below.count > 1 {
+            problems.add(
+                "from and dockerfile are both given", line: below[1].line,
+                suggestion: "remove one of the two; the first line of a Dockerfile is its own FROM")
+        }
+        if let below = below.first {
+            if section.has(ImageKeys.packages) { section.require([ImageKeys.distribution], &problems) }
+            for key in section.has(ImageKeys.packages) ? [] : section.given(stray(section)) {
+                problems.add(
+                    "\(key.name) is given, but no packages to put on \(below.name)", line: key.line,
+                    suggestion: "add packages: [ca-certificates], or remove \(key.name)")
+            }
+            if section.has(ImageKeys.base) {
+                problems.add(
+                    "base is given, and \(below.name) too", line: section.line(of: ImageKeys.base),
+                    suggestion: "remove base: the image is what packages are put on")
+            }
+        } else {
+            section.require(needed, &problems)
+        }
         let distribution = section.value(distribution, &problems)
-        let packages = section.value(packages, &problems) ?? []
-        addRepeated(packages, &problems)
-        let files = section.value(files, &problems) ?? []
-        addSameTargets(files, &problems)
+        let packages = packages(section.value(packages, &problems) ?? [], &problems)
+        let files = nearestFiles(section.value(files, &problems) ?? [], &problems)
+        let drafts = section.value(build, &problems) ?? []
+        if !below.isEmpty, !drafts.isEmpty, !section.has(ImageKeys.packages) {
+            section.require([ImageKeys.distribution], &problems)
+        }
+        var builds = BuildKeys.steps(drafts, files: files, &problems)
         let mirror = section.value(mirror, &problems)
         var sources = (section.value(sources, &problems) ?? []).flatMap(\.self)
         if section.has(ImageKeys.mirror), section.has(ImageKeys.sources) {
@@ -79,12 +157,41 @@ enum ImageKeys {
         let user = section.value(user, &problems)
         let workingDirectory = section.value(workingDirectory, &problems)
         let environment = section.value(environment, &problems)
-        guard let distribution, let command else { return nil }
+        let layers = section.value(layers, &problems)
+        let scripts = section.value(scripts, &problems)
+        guard from != nil || distribution != nil && command != nil else { return nil }
+        // Beside an image below that takes no packages, it speaks of the build steps alone.
+        let isOfBuilds = from != nil && packages.isEmpty && !builds.isEmpty
+        if isOfBuilds { for index in builds.indices { builds[index].distribution = distribution } }
         let recipe = Recipe(
-            distribution: distribution, architecture: architecture ?? .native, base: base ?? .minimal,
-            sources: sources, packages: packages.map(\.value), files: files.map(\.value), user: user,
-            command: command, workingDirectory: workingDirectory, environment: environment ?? [:])
-        return Draft(recipe: recipe, files: files)
+            distribution: isOfBuilds ? nil : distribution, from: from,
+            architectures: architecture ?? [.native],
+            base: base ?? .minimal, sources: sources, packages: packages,
+            files: files.map(\.value), user: user,
+            command: command ?? [], workingDirectory: workingDirectory, environment: environment ?? [:],
+            layerBudget: layers ?? Recipe.defaultLayerBudget, scripts: scripts ?? ScriptRules(),
+            builds: builds)
+        let results = zip(drafts, builds).flatMap { draft, step in
+            zip(step.copies, draft.value.copyLines).map { copy, line in
+                Located(value: FileRule(from: copy.from, to: copy.to), line: line)
+            }
+        }
+        return Draft(recipe: recipe, files: files + results)
+    }
+
+    /// Those of `ofPackages` that build steps do not need either.
+    private static func stray(_ section: Section) -> [any AnyKey] {
+        section.has(build)
+            ? ofPackages.filter { ![distribution.name, mirror.name, sources.name].contains($0.name) }
+            : ofPackages
+    }
+
+    static func packages(
+        _ entries: [Located<Recipe.PackageRequest>], _ problems: inout Problems
+    ) -> [Recipe.PackageRequest] {
+        nearest(entries, by: \.name, &problems) {
+            "the package \($0.name) is listed twice, first on \($1)"
+        }.map(\.value)
     }
 
     /// The suites that a full mirror of the distribution has under one address.
@@ -100,130 +207,36 @@ enum ImageKeys {
             uri: mirror, suites: isRolling ? [suite] : [suite, suite + "-updates"], components: ["main"])
     }
 
-    private static func addRepeated(
-        _ packages: [Located<Recipe.PackageRequest>], _ problems: inout Problems
-    ) {
-        var lines: [String: Int] = [:]
-        for package in packages {
-            if let first = lines[package.value.name] {
-                problems.add(
-                    "the package \(package.value.name) is listed twice, first on line \(first)",
-                    line: package.line, suggestion: "keep one of the two")
-            } else {
-                lines[package.value.name] = package.line
+    /// Of two entries with one name, that of the nearer file counts; within one file it is a slip.
+    private static func nearest<Value>(
+        _ entries: [Located<Value>], by name: (Value) -> String, _ problems: inout Problems,
+        advice: String = "keep one of the two",
+        _ message: (_ entry: Value, _ first: String) -> String
+    ) -> [Located<Value>] {
+        var kept: [Located<Value>?] = []
+        var places: [String: Int] = [:]
+        for entry in entries {
+            if let place = places[name(entry.value)], let first = kept[place]?.line {
+                if problems.isOneFile(first, entry.line) {
+                    problems.add(
+                        message(entry.value, problems.mention(first, at: entry.line)), line: entry.line,
+                        suggestion: advice)
+                } else {
+                    kept[place] = nil
+                }
             }
+            places[name(entry.value)] = kept.count
+            kept.append(entry)
         }
+        return kept.compactMap(\.self)
     }
 
-    private static func addSameTargets(_ files: [Located<FileRule>], _ problems: inout Problems) {
-        var lines: [String: Int] = [:]
-        for file in files {
-            if let first = lines[file.value.to] {
-                problems.add(
-                    "two files go to \(quoted(file.value.to)), the first on line \(first)", line: file.line,
-                    suggestion: "give each its own target, or put both into one folder and name the folder")
-            } else {
-                lines[file.value.to] = file.line
-            }
-        }
-    }
-}
-
-/// An entry of `image.sources`.
-enum SourceKeys {
-    static let uri = Key(
-        "uri", Form<String>.archiveAddress(example: "https://mirror.example/debian"), "The archive's address."
-    )
-    static let uris = Key(
-        "uris",
-        Form<String>.archiveAddress(example: "https://mirror.example/debian").list(
-            1...Bounds.sourceWords, example: "[https://mirror.example/debian]"),
-        "Several addresses with the same suites, tried in order.")
-    static let suites = Key(
-        "suites",
-        Form<[String]>.wordList("bookworm", example: "[bookworm, bookworm-updates]", check: wordFault),
-        "The suites to use.", required: true)
-    static let components = Key(
-        "components", Form<[String]>.wordList("main", example: "[main]", check: wordFault),
-        "The components to use.", fallback: .list([.text("main")]))
-    static let signedBy = Key(
-        "signed-by", Form<String>.absolutePath(example: "/usr/share/keyrings/debian-archive-keyring.gpg"),
-        "The keyring on the baking host that the archive must be signed with; without it, the "
-            + "distribution's own."
-    )
-
-    static let all: [any AnyKey] = [uri, uris, suites, components, signedBy]
-
-    static let form: Form<[ArchiveSource]> = {
-        var form = settings
-        form.schema = form.schema.adding([
-            "oneOf": .list([uri.name, uris.name].map { .object(["required": .list([.text($0)])]) })
-        ])
-        return form
-    }()
-
-    private static let settings = Form<[ArchiveSource]>.section(
-        all, example: "{uri: https://mirror.example/debian, suites: [bookworm], components: [main]}"
-    ) { section, problems in
-        if section.has(uri) == section.has(uris) {
-            problems.add(
-                section.has(uri) ? "uri and uris are both given" : "a source has no uri", line: section.line,
-                suggestion: "write uri: https://mirror.example/debian")
-        }
-        let one = section.value(uri, &problems).map { [$0] }
-        let addresses = section.value(uris, &problems) ?? one ?? []
-        let suites = section.value(suites, &problems) ?? []
-        let components = section.value(components, &problems) ?? ["main"]
-        let signedBy = section.value(signedBy, &problems)
-        return addresses.map {
-            ArchiveSource(uri: $0, suites: suites, components: components, signedBy: signedBy)
-        }
-    }
-
-    @Sendable private static func wordFault(_ word: String) -> String? {
-        let isWord =
-            word.utf8.count <= 100
-            && word.utf8.allSatisfy {
-                (0x61...0x7a).contains($0 | 0x20) || (0x30...0x39).contains($0) || "-._/".utf8.contains($0)
-            }
-        return isWord && !word.isEmpty && SpecPath.parts(word) != nil && !word.hasPrefix("/")
-            ? nil : "a name of letters, digits, -, . and _ is needed"
-    }
-}
-
-/// An entry of `image.files`.
-enum FileKeys {
-    static let from = Key(
-        "from", Form<String>.localPath(example: "site/"),
-        "A file or folder, relative to the folder of this file and inside it. A folder goes whole.",
-        required: true)
-    static let to = Key(
-        "to", Form<String>.targetPath(example: "/srv/www"),
-        "Where it goes in the image. With a slash at the end, a file goes into that folder under its own "
-            + "name.",
-        required: true)
-    static let mode = Key(
-        "mode", Form<Int>.permissions(example: "0644"),
-        "Permissions of the files in octal. Without it: 0755 for what is executable, 0644 for all else.")
-    static let owner = Key(
-        "owner", Form<String>.owner(example: "www-data:www-data"),
-        "user or user:group of the image, by name or number.", fallback: .text("root:root"))
-
-    static let all: [any AnyKey] = [from, to, mode, owner]
-
-    static let form = Form<FileRule>.section(all, example: "{from: site/, to: /srv/www}") {
-        section, problems in
-        let from = section.value(from, &problems)
-        var to = section.value(to, &problems)
-        let mode = section.value(mode, &problems)
-        let owner = section.value(owner, &problems)
-        guard let from, let target = to else { return nil }
-        if target.hasSuffix("/"), target != "/" {
-            // `site/` is a folder's content: it goes into the target folder itself.
-            to =
-                from.hasSuffix("/")
-                ? String(target.dropLast()) : target + (from.split(separator: "/").last ?? "")
-        }
-        return FileRule(from: from, to: to ?? target, mode: mode, owner: owner)
+    static func nearestFiles(
+        _ files: [Located<FileRule>], _ problems: inout Problems
+    ) -> [Located<FileRule>] {
+        nearest(
+            files, by: \.to, &problems,
+            advice: "give each its own target, or put both into one folder and name the folder"
+        ) { "two files go to \(quoted($0.to)), the first on \($1)" }
     }
 }

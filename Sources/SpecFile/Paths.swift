@@ -1,3 +1,5 @@
+import Model
+
 // Paths inside an image and beside kiln.yaml.
 
 enum SpecPath {
@@ -5,6 +7,29 @@ enum SpecPath {
     static func parts(_ path: String) -> [Substring]? {
         let parts = path.split(separator: "/").filter { $0 != "." }
         return parts.contains("..") ? nil : parts
+    }
+
+    /// A path from a folder on, without `.`, and with `..` at its beginning only. Both are relative.
+    static func joined(_ folder: String, _ path: String) -> String {
+        var parts: [Substring] = []
+        for part in (folder + "/" + path).split(separator: "/") where part != "." {
+            if part == "..", let last = parts.last, last != ".." {
+                parts.removeLast()
+            } else {
+                parts.append(part)
+            }
+        }
+        return parts.joined(separator: "/")
+    }
+
+    /// The last part of a path.
+    static func name(of path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+    }
+
+    /// The folder that a path lies in; "" for a name alone.
+    static func folder(of path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
     }
 
     /// Whether `inner` is `outer` or lies below it. Both are absolute and normal.
@@ -44,6 +69,16 @@ extension Form where Value == String {
         return SpecPath.parts(path) == nil ? "`..` is not allowed in a path" : nil
     }
 
+    /// A file relative to the folder of this one; it may lie above it.
+    static func includePath(example: String) -> Form {
+        text(pattern: "^[^/]", example: example) { path in
+            if let fault = SpecPath.fault(path) { return fault }
+            let isFile = !path.isEmpty && !path.hasSuffix("/") && ![".", ".."].contains(path)
+            return isFile && !path.hasPrefix("/") && !path.hasSuffix("/..")
+                ? nil : "a file relative to the folder of this one is needed"
+        }
+    }
+
     /// A path below the folder of kiln.yaml; a slash at its end is kept.
     static func localPath(example: String) -> Form {
         text(pattern: "^[^/]", example: example) { path in
@@ -55,6 +90,23 @@ extension Form where Value == String {
         }.map { path, _, _, _ in
             let parts = SpecPath.parts(path)!
             return parts.isEmpty ? "./" : parts.joined(separator: "/") + (path.hasSuffix("/") ? "/" : "")
+        }
+    }
+}
+
+extension Form where Value == Recipe.ImageRequest {
+    /// A Dockerfile below the folder of the file that names it.
+    static func dockerfile(example: String) -> Form {
+        Form<String>.localPath(example: example).map { path, line, label, problems in
+            let place = SpecPath.joined(problems.folder(of: line), path)
+            if !path.hasSuffix("/"), let request = try? Recipe.ImageRequest(dockerfile: place) {
+                return request
+            }
+            problems.add(
+                "\(label.text) is \(quoted(path)); a file without spaces and @ in its path is needed",
+                line: line,
+                suggestion: label.write(example))
+            return nil
         }
     }
 }

@@ -1,20 +1,61 @@
 import Model
 
-/// Everything wrong with one file, gathered while reading it to the end.
+/// Everything wrong with a spec and the files that it includes, gathered while reading them to the end.
+///
+/// Lines count through all files: those of the second one begin where no line of the first can be. So a line says of
+/// itself what file it is of.
 struct Problems {
-    private let file: String
-    private var found: [(line: Int, failure: Failure)] = []
-
-    init(file: String) { self.file = file }
-
-    var isEmpty: Bool { found.isEmpty }
-
-    mutating func add(_ message: String, line: Int, suggestion: String) {
-        found.append(
-            (line, Failure(.invalidSpec, message, at: "\(file):\(line)", suggestion: suggestion)))
+    private struct File {
+        /// As messages say it.
+        var name: String
+        /// Where its own paths begin, from the folder of the spec.
+        var folder: String
     }
 
-    /// In the order of the file, at most `Bounds.problemsShown` of them. nil when nothing is wrong.
+    /// No file that is read has so many lines.
+    private static let linesOfFile = Bounds.documentBytes * 2
+
+    private var files: [File]
+    private var found: [(line: Int, failure: Failure)] = []
+
+    init(file: String) { files = [File(name: file, folder: "")] }
+
+    var isEmpty: Bool { found.isEmpty }
+    var count: Int { found.count }
+
+    mutating func add(_ message: String, line: Int, suggestion: String) {
+        found.append((line, Failure(.invalidSpec, message, at: place(line), suggestion: suggestion)))
+    }
+
+    /// Begins another file; gives what its lines are raised by.
+    mutating func begin(file name: String, folder: String) -> Int {
+        files.append(File(name: name, folder: folder))
+        return (files.count - 1) * Problems.linesOfFile
+    }
+
+    /// Takes over what was found in one file, whose lines are raised.
+    mutating func add(_ other: Problems, raised: Int) {
+        found += other.found.map { ($0.line + raised, $0.failure) }
+    }
+
+    private func file(_ line: Int) -> File { files[min(line / Problems.linesOfFile, files.count - 1)] }
+
+    /// `kiln.yaml:12`.
+    private func place(_ line: Int) -> String { "\(file(line).name):\(line % Problems.linesOfFile)" }
+
+    /// The folder that paths on this line begin in, from that of the spec.
+    func folder(of line: Int) -> String { file(line).folder }
+
+    func isOneFile(_ left: Int, _ right: Int) -> Bool {
+        left / Problems.linesOfFile == right / Problems.linesOfFile
+    }
+
+    /// How a message at one line speaks of another: `line 12`, or `line 12 of base.yaml`.
+    func mention(_ line: Int, at reader: Int) -> String {
+        "line \(line % Problems.linesOfFile)" + (isOneFile(line, reader) ? "" : " of \(file(line).name)")
+    }
+
+    /// In the order of the files, at most `Bounds.problemsShown` of them. nil when nothing is wrong.
     var failures: Failures? {
         if found.isEmpty { return nil }
         let sorted = found.enumerated().sorted { ($0.element.line, $0.offset) < ($1.element.line, $1.offset) }
@@ -23,7 +64,7 @@ struct Problems {
             shown.append(
                 Failure(
                     .invalidSpec, "\(sorted.count - shown.count) more problems are not shown",
-                    at: "\(file):\(sorted[shown.count].element.line)",
+                    at: place(sorted[shown.count].element.line),
                     suggestion: "mend the ones above first"))
         }
         return Failures(shown)

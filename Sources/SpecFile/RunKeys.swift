@@ -33,7 +33,14 @@ enum RunKeys {
         "Keeps the number of instances where the load is. Without it the number changes only by a deploy or by "
             + "`kiln scale`.")
 
-    static let all: [any AnyKey] = [replicas, port, health, scratch, limits, config, stopGrace, autoscale]
+    static let allow = Key(
+        "allow",
+        ConfinementKeys.form.located.list(1...Bounds.allowances, example: "[\(ConfinementKeys.example)]"),
+        "What instances may do beyond what every instance may, each thing with a reason; a plan shows it.")
+
+    static let all: [any AnyKey] = [
+        replicas, port, health, scratch, limits, config, stopGrace, autoscale, allow,
+    ]
 
     /// Settings whose health check still depends on the protocol, and the lines that other checks need.
     struct Draft: Sendable {
@@ -53,6 +60,8 @@ enum RunKeys {
         let config = section.value(config, &problems)
         let stopGrace = section.value(stopGrace, &problems)
         let autoscale = section.value(autoscale, &problems)
+        let allow = section.value(allow, &problems) ?? []
+        ConfinementKeys.addRepeated(allow, &problems)
         if let replicas, let autoscale, !(autoscale.min...autoscale.max).contains(replicas) {
             problems.add(
                 "replicas is \(replicas); autoscale keeps \(autoscale.min)…\(autoscale.max)",
@@ -64,7 +73,7 @@ enum RunKeys {
             replicas: replicas ?? autoscale?.min ?? 1, port: port, health: health ?? HealthCheck(.tcp),
             scratch: scratch.map(\.value),
             limits: limits ?? Limits(), config: config ?? [:], stopGrace: stopGrace ?? .seconds(10),
-            autoscale: autoscale)
+            autoscale: autoscale, allow: allow.map(\.value))
         return Draft(
             settings: settings, health: health, healthLine: section.line(of: RunKeys.health), scratch: scratch
         )

@@ -19,6 +19,10 @@ struct Key<Value: Sendable>: Sendable, AnyKey {
 
     var example: String { form.example }
 
+    func check(_ pair: SpecNode.Pair, _ problems: inout Problems) {
+        _ = form.read(pair.value, .key(name), &problems)
+    }
+
     var schema: JSON {
         let described = form.schema.adding(["description": .text(summary)])
         return fallback.map { described.adding(["default": $0]) } ?? described
@@ -32,11 +36,14 @@ protocol AnyKey: Sendable {
     var isRequired: Bool { get }
     var example: String { get }
     var schema: JSON { get }
+    /// Adds the problems of a value that is not used.
+    func check(_ pair: SpecNode.Pair, _ problems: inout Problems)
 }
 
 /// A group of settings while it is read. Its keys are known to be allowed and to be there where required.
 struct Section {
     let line: Int
+    private let label: String
     private let values: [String: SpecNode.Pair]
 
     /// Adds a problem for each unknown key and each missing one; nil when it is no group of settings at all.
@@ -48,6 +55,7 @@ struct Section {
             return nil
         }
         line = node.line
+        self.label = label.text
         values = Dictionary(pairs.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
         let names = keys.map(\.name)
         for pair in pairs where !names.contains(pair.key) {
@@ -60,9 +68,14 @@ struct Section {
             problems.add(
                 "\(quoted(pair.key)) is not a key of \(label.text)", line: pair.line, suggestion: advice)
         }
-        for key in keys where key.isRequired && values[key.name] == nil {
+        require(keys.filter(\.isRequired), &problems)
+    }
+
+    /// Adds a problem for each of `keys` that is missing.
+    func require(_ keys: [any AnyKey], _ problems: inout Problems) {
+        for key in keys where values[key.name] == nil {
             problems.add(
-                "\(label.text) has no \(key.name)", line: line, suggestion: "add \(key.name): \(key.example)")
+                "\(label) has no \(key.name)", line: line, suggestion: "add \(key.name): \(key.example)")
         }
     }
 

@@ -10,8 +10,13 @@ struct SpecDocument {
     private var nodesLeft = Bounds.nodes
     private var problems: Problems
 
+    /// What to do with a file that holds nothing.
+    private let advice: String
+
     /// The document's root; nil when it cannot be read, and then `problems` says why.
-    static func read(_ text: String, problems: inout Problems) -> SpecNode? {
+    static func read(
+        _ text: String, advice: String = "`kiln init` writes one to begin with", problems: inout Problems
+    ) -> SpecNode? {
         guard text.utf8.count <= Bounds.documentBytes else {
             problems.add(
                 "the file has \(text.utf8.count) bytes; 1 MiB is the most", line: 1,
@@ -24,13 +29,16 @@ struct SpecDocument {
                 suggestion: "write the values out instead")
             return nil
         }
-        var document = SpecDocument(problems: problems)
+        var document = SpecDocument(problems: problems, advice: advice)
         defer { problems = document.problems }
         guard let root = document.compose(text) else { return nil }
         return document.node(root, line: root.mark?.line ?? 1, depth: 0)
     }
 
-    private init(problems: Problems) { self.problems = problems }
+    private init(problems: Problems, advice: String) {
+        self.problems = problems
+        self.advice = advice
+    }
 
     // MARK: Syntax
 
@@ -44,7 +52,7 @@ struct SpecDocument {
                 // number.
                 let parser = try Parser(yaml: text, resolver: .basic, encoding: .utf8)
                 if let root = try parser.singleRoot() { return root }
-                problems.add("the file is empty", line: 1, suggestion: "`kiln init` writes one to begin with")
+                problems.add("the file is empty", line: 1, suggestion: advice)
                 return nil
             } catch let error as YamlError {
                 if case .duplicatedKeysInMapping(let names, let context) = error {
@@ -114,7 +122,7 @@ struct SpecDocument {
                 "a character that YAML does not allow", line: line,
                 suggestion: "remove it, or write it in double quotes as \\x and two digits")
         default:
-            problems.add("this is not YAML", line: 1, suggestion: "`kiln init` writes a file to begin with")
+            problems.add("this is not YAML", line: 1, suggestion: advice)
         }
     }
 

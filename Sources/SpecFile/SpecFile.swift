@@ -7,20 +7,29 @@ package enum SpecFile {
     /// The version that the key `kiln` must have.
     package static let version = 1
 
-    /// Reads a spec and fills in every default. `file` is what problems call it.
+    /// Reads a spec and fills in every default. `file` is what problems call it. `load` gives the text of a file that
+    /// `image.include` names, by its path from the folder of the spec, or throws a `Failure`.
     ///
     /// Throws `Failures` with every problem found, in the order of the file, each `file:line` with what to
     /// write.
-    package static func parse(_ text: String, file: String) throws -> Spec {
+    package static func parse(
+        _ text: String, file: String, load: (_ path: String) throws -> String = SpecFile.noIncludes
+    ) throws -> Spec {
         var problems = Problems(file: file)
         let spec = SpecDocument.read(text, problems: &problems).flatMap { root in
-            SpecKeys.read(root, &problems)
+            Includes.expand(root, file: file, load: load, &problems).flatMap { SpecKeys.read($0, &problems) }
         }
         if let failures = problems.failures { throw failures }
         guard let spec else {
             throw Failure(.internalError, "the spec was refused without a reason", at: file)
         }
         return spec
+    }
+
+    /// For a spec that stands alone.
+    package static func noIncludes(_ path: String) throws -> String {
+        throw Failure(
+            .fileMissing, "\(path) cannot be included here", suggestion: "write its keys into this file")
     }
 }
 
@@ -41,8 +50,16 @@ enum SpecKeys {
     static let trafficProtocol = Key(
         "protocol", Form<Listener.TrafficProtocol>.choice(example: "tcp"),
         "What is spoken at `listen`: tcp for what is not HTTP.", fallback: .text("http"))
+    static let policy = Key(
+        "policy", PolicyKeys.form,
+        "What the image must prove before it may start; a host may ask for more, and never for less.")
 
-    static let all: [any AnyKey] = [kiln, service, image, run, rollout, listen, trafficProtocol]
+    static let drift = Key(
+        "drift", DriftKeys.form, "What is done about instances that are not what was launched any more.",
+        fallback: .text("replace"))
+
+    static let all: [any AnyKey] =
+        [kiln, service, image, run, rollout, listen, trafficProtocol, policy, drift] + RepaveKeys.all
 
     static func read(_ root: SpecNode, _ problems: inout Problems) -> Spec? {
         // What another version means by its keys is unknown: one problem instead of many wrong ones.
@@ -67,6 +84,9 @@ enum SpecKeys {
         let run = section.value(run, &problems)
         let rollout = section.value(rollout, &problems) ?? RolloutKeys.Draft()
         let listener = listener(section, &problems)
+        let policy = section.value(policy, &problems)
+        let drift = section.value(drift, &problems)
+        let repave = RepaveKeys.read(section, &problems)
         if let image, let run { addHidden(image.files, by: run.scratch, &problems) }
         guard let service, let image, let run else { return nil }
         var settings = run.settings
@@ -77,7 +97,8 @@ enum SpecKeys {
         }
         addUnreachable(rollout, settings.health, line: run.healthLine, &problems)
         return Spec(
-            service: service, image: image.recipe, run: settings, rollout: rollout.settings, listen: listener)
+            service: service, image: image.recipe, run: settings, rollout: rollout.settings, listen: listener,
+            policy: policy, drift: drift, repave: repave)
     }
 
     private static func listener(_ section: Section, _ problems: inout Problems) -> Listener? {
@@ -105,7 +126,8 @@ enum SpecKeys {
         for mount in mounts {
             for file in files where SpecPath.contains(mount.value.path, file.value.to) {
                 problems.add(
-                    "scratch \(quoted(mount.value.path)) would hide \(quoted(file.value.to)) of line \(file.line)",
+                    "scratch \(quoted(mount.value.path)) would hide \(quoted(file.value.to)) of "
+                        + problems.mention(file.line, at: mount.line),
                     line: mount.line,
                     suggestion: "put the file elsewhere, or name another folder as scratch")
             }

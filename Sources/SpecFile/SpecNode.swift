@@ -18,6 +18,21 @@ struct SpecNode: Sendable {
     var line: Int
     var content: Content
 
+    /// The same, each line greater by so much.
+    func raised(by lines: Int) -> SpecNode {
+        let content: Content =
+            switch content {
+            case .empty, .scalar: content
+            case .list(let items): .list(items.map { $0.raised(by: lines) })
+            case .mapping(let pairs):
+                .mapping(
+                    pairs.map {
+                        Pair(key: $0.key, line: $0.line + lines, value: $0.value.raised(by: lines))
+                    })
+            }
+        return SpecNode(line: line + lines, content: content)
+    }
+
     /// What it is, as a message says it.
     var kindName: String {
         switch content {

@@ -78,6 +78,26 @@ extension Form where Value == [String] {
     }
 }
 
+extension Form where Value == [Architecture] {
+    /// One machine type, or a list of them, each once.
+    static func oneOrSeveral(example: String) -> Form {
+        let one = Form<Architecture>.choice(example: example)
+        let list = one.located.list(1...Architecture.allCases.count, example: "[amd64, arm64]")
+        let schema: JSON = .object(["oneOf": .list([one.schema, list.schema])])
+        return Form(schema: schema, example: example) { node, label, problems in
+            guard case .list = node.content else { return one.read(node, label, &problems).map { [$0] } }
+            guard let entries = list.read(node, label, &problems) else { return nil }
+            for (index, entry) in entries.enumerated()
+            where entries[..<index].contains(where: { $0.value == entry.value }) {
+                problems.add(
+                    "\(label.text) has \(entry.value.rawValue) twice", line: entry.line,
+                    suggestion: "keep one of the two")
+            }
+            return entries.map(\.value)
+        }
+    }
+}
+
 extension Form where Value == [String: String] {
     /// Environment variables. Values are texts as written, so `8080` and `true` need no quotes.
     static func variables(example: String) -> Form {

@@ -75,53 +75,68 @@ package struct ContentStore: ImageStore {
 
     package func images() throws -> [ImageRecord] {
         let names = try FileManager.default.contentsOfDirectory(atPath: "\(root)/images")
-        return try names.filter { $0.hasSuffix(".json") }.compactMap { name in
-            guard
-                let bytes = try DurableFile.read("\(root)/images/\(name)", limit: ContentStore.longestRecord)
-            else {
-                return nil
-            }
-            return try CanonicalJSON.decode(ImageRecord.self, from: Data(bytes))
-        }.sorted { ($0.bakedAt, $0.digest) < ($1.bakedAt, $1.digest) }
+        return try names.filter { $0.hasSuffix(".json") }.compactMap { try record(named: $0) }.sorted {
+            ($0.bakedAt, $0.digest) < ($1.bakedAt, $1.digest)
+        }
+    }
+
+    package func record(of image: Digest) throws -> ImageRecord? { try record(named: "\(image.hex).json") }
+
+    private func record(named name: String) throws -> ImageRecord? {
+        let bytes = try DurableFile.read("\(root)/images/\(name)", limit: ContentStore.longestRecord)
+        return try bytes.map { try CanonicalJSON.decode(ImageRecord.self, from: Data($0)) }
     }
 
     package func record(_ image: ImageRecord) throws {
-        let path = "\(root)/images/\(image.digest.hex).json"
         var image = image
         // An image may be baked and pulled: neither forgets what the other knew.
-        if let bytes = try DurableFile.read(path, limit: ContentStore.longestRecord),
-            let known = try? CanonicalJSON.decode(ImageRecord.self, from: Data(bytes))
-        {
+        if let known = try? record(of: image.digest) {
             image.service = image.service ?? known.service
             image.names = image.names ?? known.names
             image.index = image.index ?? known.index
+            let old = known.evidence ?? []
+            let evidence = old + (image.evidence ?? []).filter { !old.contains($0) }
+            image.evidence = evidence.isEmpty ? nil : evidence
         }
-        try DurableFile.write([UInt8](try CanonicalJSON.encode(image)), to: path)
+        try DurableFile.write(
+            [UInt8](try CanonicalJSON.encode(image)), to: "\(root)/images/\(image.digest.hex).json")
     }
 
     package func locked<Result: Sendable>(
         _ name: String, _ body: () async throws -> Result
     ) async throws -> Result {
-        let path = "\(root)/locks/\(name.replacing("/", with: "-")).lock"
+        try await holding(
+            name.replacing("/", with: "-"), LOCK_EX, rounds: ContentStore.lockRounds,
+            orElse: "another kiln has held this lock for too long", body)
+    }
+
+    package func inUse<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
+        try await holding(
+            ContentStore.collection, LOCK_SH, rounds: ContentStore.lockRounds,
+            orElse: "another kiln has been clearing this store for too long", body)
+    }
+
+    static let collection = "collection"
+
+    func holding<Result: Sendable>(
+        _ name: String, _ kind: Int32, rounds: Int, orElse complaint: String,
+        _ body: () async throws -> Result
+    ) async throws -> Result {
+        let path = "\(root)/locks/\(name).lock"
         let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard file >= 0 else { throw DurableFile.systemFailure("cannot open", path) }
         defer { close(file) }
-        for _ in 1...ContentStore.lockRounds {
-            if flock(file, LOCK_EX | LOCK_NB) == 0 { return try await body() }
+        for _ in 1...rounds {
+            if flock(file, kind | LOCK_NB) == 0 { return try await body() }
             try await Task.sleep(for: ContentStore.lockPause)
         }
-        throw Failure(.timedOut, "another kiln has held this lock for too long", at: path)
+        throw Failure(.timedOut, complaint, at: path)
     }
 
     /// Deletes the temporary files of processes that no longer run.
     package func sweep() throws {
-        for name in try FileManager.default.contentsOfDirectory(atPath: "\(root)/tmp") {
-            guard let owner = Int32(name.prefix { $0 != "-" }), kill(owner, 0) != 0, errno == ESRCH else {
-                continue
-            }
-            try? FileManager.default.removeItem(atPath: "\(root)/tmp/\(name)")
-        }
+        for file in try leftovers() { try? remove(leftover: file.name) }
     }
 
-    private func blobPath(_ blob: Digest) -> String { "\(root)/blobs/sha256/\(blob.hex)" }
+    func blobPath(_ blob: Digest) -> String { "\(root)/blobs/sha256/\(blob.hex)" }
 }

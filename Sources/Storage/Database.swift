@@ -64,6 +64,30 @@ package final class Database: StateStore {
         }
     }
 
+    /// The images that releases need, of a database that another process may be writing to. None where there is no
+    /// database; throws where there is one that cannot be read.
+    package static func imagesInUse(_ path: String) throws -> Set<Digest> {
+        guard FileManager.default.fileExists(atPath: path) else { return [] }
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(lockPatience)
+        return try translated {
+            try DatabaseQueue(path: path, configuration: configuration).read { database in
+                var images: Set<Digest> = []
+                for text in try String.fetchAll(database, sql: "SELECT state FROM service") {
+                    let state: ServiceState = try decode(text)
+                    for number in state.releasesToKeep {
+                        let row = try String.fetchOne(
+                            database, sql: "SELECT release FROM release WHERE key = ? AND number = ?",
+                            arguments: [state.key.description, number.value])
+                        if let row { images.insert(try (decode(row) as Release).content.image) }
+                    }
+                }
+                return images
+            }
+        }
+    }
+
     package func commit(
         _ state: ServiceState, adding release: Release?, intents: [Step], notes: [Note], at now: Instant
     ) async throws -> [Int] {
@@ -89,28 +113,34 @@ package final class Database: StateStore {
             }
             for note in notes { try Database.insert(note, of: state, at: now, into: database) }
             try self.trim(state, database)
-            return try intents.map { step in
+            let numbers = try intents.map { step in
                 try database.execute(
                     sql: "INSERT INTO journal (key, step, intended_at) VALUES (?, ?, ?)",
                     arguments: [key, try Database.encode(step), now.milliseconds])
                 return Int(database.lastInsertedRowID)
             }
+            try Database.record(
+                notes, intents: Array(zip(numbers, intents)), of: state, at: now, in: database)
+            return numbers
         }
     }
 
     package func finish(_ outcomes: [StepOutcome], for key: ServiceKey, at now: Instant) async throws {
         try await write { [lease] database in
             try lease.check(in: database)
-            let state = try String.fetchOne(
-                database, sql: "SELECT state FROM service WHERE key = ?", arguments: [key.description]
-            ).map { try Database.decode($0) as ServiceState }
+            let state =
+                try String.fetchOne(
+                    database, sql: "SELECT state FROM service WHERE key = ?", arguments: [key.description]
+                ).map { try Database.decode($0) as ServiceState } ?? ServiceState(key: key)
             for outcome in outcomes {
                 try database.execute(
                     sql: "UPDATE journal SET ended_at = ?, failure = ? WHERE number = ?",
                     arguments: [now.milliseconds, outcome.failure?.description, outcome.journalNumber])
-                guard let note = outcome.note else { continue }
-                try Database.insert(note, of: state ?? ServiceState(key: key), at: now, into: database)
+                for note in outcome.notes {
+                    try Database.insert(note, of: state, at: now, into: database)
+                }
             }
+            try Database.record(outcomes, of: state, at: now, in: database)
         }
     }
 
@@ -146,8 +176,7 @@ package final class Database: StateStore {
         try database.execute(
             sql: "INSERT INTO event (key, at, rollout, note) VALUES (?, ?, ?, ?)",
             arguments: [
-                state.key.description, now.milliseconds, (state.rollout ?? state.lastRollout)?.number,
-                try encode(note),
+                state.key.description, now.milliseconds, state.newestRollout, try encode(note),
             ])
     }
 
@@ -155,7 +184,7 @@ package final class Database: StateStore {
         String(decoding: try CanonicalJSON.encode(value), as: UTF8.self)
     }
 
-    private static func decode<Value: Decodable>(_ text: String) throws -> Value {
+    static func decode<Value: Decodable>(_ text: String) throws -> Value {
         try CanonicalJSON.decode(Value.self, from: Data(text.utf8))
     }
 

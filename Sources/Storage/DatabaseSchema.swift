@@ -22,6 +22,7 @@ extension Database {
                     """)
         }
         migrator.registerMigration("2 lease") { try $0.execute(sql: Lease.table) }
+        migrator.registerMigration("3 ledger") { try $0.execute(sql: LedgerSchema.tables) }
         return migrator
     }
 

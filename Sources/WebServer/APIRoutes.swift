@@ -15,11 +15,17 @@ package enum APIRoutes {
     static let eventsInHistory = 10_000
     static let mostLogLines = 10_000
 
-    package static func router(_ controller: Controller) -> Router<PeerContext> {
+    /// - Parameter breakGlass: nil where nobody gets into instances
+    package static func router(
+        _ controller: Controller, breakGlass: BreakGlass? = nil
+    ) -> Router<PeerContext> {
         let router = Router(context: PeerContext.self)
-        router.add(middleware: Gatekeeper())
+        router.add(middleware: Gatekeeper(isOpen: BreakGlassRoutes.contain))
         addReading(to: router, controller)
         addChanging(to: router, controller)
+        DriftRoutes.add(to: router, controller)
+        CompareRoutes.add(to: router, controller)
+        if let breakGlass { BreakGlassRoutes.add(to: router, breakGlass) }
         return router
     }
 
@@ -44,6 +50,11 @@ package enum APIRoutes {
             let wait = request.uri.queryParameters["wait"].flatMap { Span(String($0)) } ?? .zero
             return try Coding.answer(EventsAnswer(events: try await events(controller, key, after, wait)))
         }
+        router.get("v1/instances/:id/confinement") { _, context in
+            let id = try InstanceID(try context.parameters.require("id"))
+            return try Coding.answer(
+                ConfinementAnswer(confinement: try await controller.confinement(of: id)))
+        }
         router.get("v1/instances/:id/log") { request, context in
             let id = try InstanceID(try context.parameters.require("id"))
             let lines = request.uri.queryParameters["lines"].flatMap { Int($0) } ?? 100
@@ -59,8 +70,8 @@ package enum APIRoutes {
             let order = try await Coding.body(DeployRequest.self, of: request)
             let last = try await controller.events(of: key, after: 0, limit: 1).last?.number ?? 0
             let outcome = try await controller.deploy(
-                order.content, as: key, message: order.message, by: try await context.operatorName(),
-                force: order.force, queue: order.queue ?? false)
+                order.content, as: key, message: order.message, commit: order.commit,
+                by: try await context.operatorName(), force: order.force, queue: order.queue ?? false)
             return try Coding.answer(outcome.answer(eventsAfter: last))
         }
         router.post("v1/services/:key/plan") { request, context in
@@ -88,12 +99,18 @@ package enum APIRoutes {
         router.post("v1/services/:key/scale") { request, context in
             let key = try key(context)
             try await controller.scale(
-                key, to: try await Coding.body(ScaleRequest.self, of: request).replicas)
+                key, to: try await Coding.body(ScaleRequest.self, of: request).replicas,
+                by: try await context.operatorName())
+            return try Coding.answer(try await controller.snapshot(of: key).status)
+        }
+        router.post("v1/services/:key/repave") { _, context in
+            let key = try key(context)
+            try await controller.repave(key, by: try await context.operatorName())
             return try Coding.answer(try await controller.snapshot(of: key).status)
         }
         router.delete("v1/services/:key") { _, context in
             let key = try key(context)
-            try await controller.retire(key)
+            try await controller.retire(key, by: try await context.operatorName())
             return try Coding.answer(try await controller.snapshot(of: key).status)
         }
     }
@@ -108,14 +125,16 @@ package enum APIRoutes {
         case .resume: try await controller.resume(key, by: operatorName)
         case .promote: try await controller.promote(key, by: operatorName)
         case .abort: try await controller.abort(key, by: operatorName)
-        case .approve: try await controller.approve(key, gate: order.gate, by: operatorName)
+        case .approve:
+            try await controller.approve(
+                key, gate: order.gate, envelope: try order.envelope(), by: operatorName)
         }
     }
 
     private static func rolloutStatus(
         _ controller: Controller, _ key: ServiceKey
     ) async throws -> RolloutStatus {
-        guard let status = try await controller.snapshot(of: key).rolloutStatus else {
+        guard let status = try await controller.snapshot(of: key).rolloutStatus() else {
             throw Failure(
                 .notFound, "\(key) has had no rollout", suggestion: "`kiln deploy` begins the first one")
         }
@@ -147,5 +166,18 @@ package enum APIRoutes {
             try await Task.sleep(for: lookEvery.duration)
         }
         return []
+    }
+}
+
+extension RolloutControlRequest {
+    /// The bytes of a signed approval; nil where none came.
+    fileprivate func envelope() throws -> [UInt8]? {
+        guard let approval else { return nil }
+        guard let data = Data(base64Encoded: approval) else {
+            throw Failure(
+                .invalidArgument, "the approval is no base64",
+                suggestion: "send the bytes of its envelope in base64")
+        }
+        return [UInt8](data)
     }
 }

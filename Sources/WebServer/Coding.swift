@@ -30,11 +30,14 @@ enum Coding {
 
 /// Turns what handlers throw into answers, and lets nobody in who may not.
 struct Gatekeeper: RouterMiddleware {
+    /// Whether a request is one that others may make too; its handler asks whether they may.
+    let isOpen: @Sendable (Request) -> Bool
+
     func handle(
         _ request: Request, context: PeerContext, next: (Request, PeerContext) async throws -> Response
     ) async throws -> Response {
         do {
-            _ = try await context.operatorName()
+            if !isOpen(request) { _ = try await context.operatorName() }
             return try await next(request, context)
         } catch let error as any HTTPResponseError {
             let failure = Failure(
@@ -53,7 +56,8 @@ extension Failure {
         switch code {
         case .notFound: .notFound
         case .conflict: .conflict
-        case .notPermitted: .forbidden
+        case .notPermitted, .notTrusted: .forbidden
+        case .malformedEvidence: .badRequest
         case _ where exitCode == 2: .badRequest
         default: .internalServerError
         }

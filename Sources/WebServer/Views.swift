@@ -13,11 +13,12 @@ extension ServiceSnapshot {
             replicas: state.replicas ?? release?.content.run.replicas ?? 0, standbys: state.standbys,
             rollout: state.rollout, lastRollout: state.lastRollout, isRetiring: state.isRetiring,
             instances: seen.instances.values.sorted { $0.id < $1.id }.map { status(of: $0, route) },
-            traffic: route?.counts ?? TrafficCounts(), queued: state.queued)
+            traffic: route?.counts ?? TrafficCounts(), queued: state.queued, commit: release?.commit,
+            drifting: seen.instances.values.count { !$0.drifts.isEmpty }, tainted: state.tainted)
     }
 
     /// The rollout under way, or else the last one; nil before the first.
-    var rolloutStatus: RolloutStatus? {
+    func rolloutStatus() throws -> RolloutStatus? {
         guard let rollout = state.rollout ?? state.lastRollout else { return nil }
         let content = releases[rollout.to]?.content
         let counts = seen.router.routes[state.key]?.counts ?? TrafficCounts()
@@ -28,7 +29,7 @@ extension ServiceSnapshot {
             releases: ReleaseStatus.list(
                 rollout, size: state.replicas ?? content?.run.replicas ?? 0, standbys: state.standbys,
                 instances: status.instances),
-            traffic: rollout.traffic ?? soFar, queued: state.queued)
+            traffic: rollout.traffic ?? soFar, queued: state.queued, approval: try approvalRequest())
     }
 
     private func status(of instance: ObservedInstance, _ route: ObservedRoute?) -> InstanceStatus {
@@ -64,29 +65,7 @@ extension DeployPreview {
     var answer: PlanAnswer {
         PlanAnswer(
             from: from, to: to, changes: changes,
-            steps: steps.map(\.text))
-    }
-}
-
-extension Step {
-    /// What the step does, for people.
-    fileprivate var text: String {
-        switch self {
-        case .launch(let id, let release): return "launch \(id) of \(release)"
-        case .runTask(let id, let release, let command):
-            return "run \(command.joined(separator: " ")) once, in \(id) of \(release)"
-        case .check(let check): return "ask gate \(check.gate.name)"
-        case .remove(let id, let reason, _): return "remove \(id) (\(reason.rawValue))"
-        case .removeRoute(let key): return "stop listening for \(key)"
-        case .route(let route):
-            let serving = route.servers.filter(\.state.isServing)
-            let others = route.servers.count - serving.count
-            let names = serving.map(\.id.text).joined(separator: ", ")
-            let place = route.listener.map { " at \($0.address)" } ?? ""
-            return serving.isEmpty
-                ? "probe \(counted(others, "instance")), without traffic"
-                : "send all new requests\(place) to \(names)"
-                    + (others > 0 ? "; \(counted(others, "other")) without" : "")
-        }
+            steps: steps.map(\.text), refusals: refusals.isEmpty ? nil : refusals,
+            warnings: warnings.isEmpty ? nil : warnings)
     }
 }

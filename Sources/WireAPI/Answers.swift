@@ -31,8 +31,17 @@ package struct PlanAnswer: Sendable, Codable {
     package var to: ReleaseNumber
     package var changes: [ReleaseChange]
     package var steps: [String]
+    /// Why the image may not start; nil: it may.
+    package var refusals: [Failure]?
+    /// What should be mended and stops nothing now; nil: nothing.
+    package var warnings: [Failure]?
 
-    package init(from: ReleaseNumber?, to: ReleaseNumber, changes: [ReleaseChange], steps: [String]) {
+    package init(
+        from: ReleaseNumber?, to: ReleaseNumber, changes: [ReleaseChange], steps: [String],
+        refusals: [Failure]? = nil, warnings: [Failure]? = nil
+    ) {
+        self.warnings = warnings
+        self.refusals = refusals
         self.from = from
         self.to = to
         self.changes = changes
@@ -54,12 +63,22 @@ package struct ServiceStatus: Sendable, Codable {
     package var traffic: TrafficCounts
     /// Deploys that wait, the next one first.
     package var queued: [QueuedRollout]?
+    /// The Git commit of the release that serves; nil: unknown.
+    package var commit: String?
+    /// How many instances differ from what was released.
+    package var drifting: Int?
+    /// Instances that were touched, until they are gone.
+    package var tainted: [TaintedInstance]?
 
     package init(
         key: ServiceKey, current: ReleaseNumber?, image: Digest?, listen: String?, replicas: Int,
         standbys: [ReleaseNumber], rollout: Rollout?, lastRollout: Rollout?, isRetiring: Bool,
-        instances: [InstanceStatus], traffic: TrafficCounts, queued: [QueuedRollout]? = nil
+        instances: [InstanceStatus], traffic: TrafficCounts, queued: [QueuedRollout]? = nil,
+        commit: String? = nil, drifting: Int? = nil, tainted: [TaintedInstance]? = nil
     ) {
+        self.commit = commit
+        self.drifting = drifting
+        self.tainted = tainted
         self.queued = queued
         self.key = key
         self.current = current
@@ -147,6 +166,11 @@ package struct HistoryAnswer: Sendable, Codable {
 package struct EventsAnswer: Sendable, Codable {
     package var events: [Event]
     package init(events: [Event]) { self.events = events }
+}
+
+package struct ConfinementAnswer: Sendable, Codable {
+    package var confinement: Confinement
+    package init(confinement: Confinement) { self.confinement = confinement }
 }
 
 package struct LogAnswer: Sendable, Codable {

@@ -10,13 +10,20 @@ package enum WirePath {
     package static func plan(_ key: ServiceKey) -> String { service(key) + "/plan" }
     package static func rollback(_ key: ServiceKey) -> String { service(key) + "/rollback" }
     package static func scale(_ key: ServiceKey) -> String { service(key) + "/scale" }
+    package static func repave(_ key: ServiceKey) -> String { service(key) + "/repave" }
     package static func events(_ key: ServiceKey) -> String { service(key) + "/events" }
     package static func history(_ key: ServiceKey) -> String { service(key) + "/history" }
     package static func rollout(_ key: ServiceKey) -> String { service(key) + "/rollout" }
     package static func rollout(_ key: ServiceKey, _ control: RolloutControl) -> String {
         rollout(key) + "/\(control.rawValue)"
     }
+    package static func confinement(_ id: InstanceID) -> String { "/v1/instances/\(id)/confinement" }
     package static func log(_ id: InstanceID) -> String { "/v1/instances/\(id)/log" }
+}
+
+/// Where the path says all.
+package struct NoRequest: Sendable, Codable {
+    package init() {}
 }
 
 package struct DeployRequest: Sendable, Codable {
@@ -26,8 +33,13 @@ package struct DeployRequest: Sendable, Codable {
     package var force: Bool
     /// Wait for the rollout under way to end, instead of taking its place. nil: no.
     package var queue: Bool?
+    /// The Git commit of the spec; nil where there is none.
+    package var commit: String?
 
-    package init(content: Release.Content, message: String, force: Bool, queue: Bool? = nil) {
+    package init(
+        content: Release.Content, message: String, force: Bool, queue: Bool? = nil, commit: String? = nil
+    ) {
+        self.commit = commit
         self.content = content
         self.message = message
         self.force = force
@@ -43,7 +55,12 @@ package enum RolloutControl: String, Sendable, Codable, CaseIterable {
 package struct RolloutControlRequest: Sendable, Codable {
     /// The gate that is approved; nil: the one that waits.
     package var gate: String?
-    package init(gate: String? = nil) { self.gate = gate }
+    /// A signed approval: the bytes of its envelope, as base64.
+    package var approval: String?
+    package init(gate: String? = nil, approval: String? = nil) {
+        self.gate = gate
+        self.approval = approval
+    }
 }
 
 package struct RollbackRequest: Sendable, Codable {

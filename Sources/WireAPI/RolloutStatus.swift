@@ -15,11 +15,14 @@ package struct RolloutStatus: Sendable, Codable {
     package var traffic: TrafficCounts
     /// Deploys that wait for it to end.
     package var queued: [QueuedRollout]
+    /// What a gate asks a person now.
+    package var approval: ApprovalRequest?
 
     package init(
         key: ServiceKey, rollout: Rollout, strategy: String, deadline: Span, releases: [ReleaseStatus],
-        traffic: TrafficCounts, queued: [QueuedRollout]
+        traffic: TrafficCounts, queued: [QueuedRollout], approval: ApprovalRequest? = nil
     ) {
+        self.approval = approval
         self.key = key
         self.rollout = rollout
         self.strategy = strategy

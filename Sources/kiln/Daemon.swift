@@ -27,17 +27,39 @@ enum Daemon {
         let store = try ContentStore(settings.root + "/store")
         try store.sweep()
         let database = try Database(settings.root + "/kiln.db")
+        let ledger = try await LedgerService.open(settings, logger)
+        do {
+            try await serve(settings, store, database, ledger, logger)
+            await ledger.close()
+        } catch {
+            await ledger.close()
+            throw error
+        }
+    }
+
+    private static func serve(
+        _ settings: ServeSettings, _ store: ContentStore, _ database: Database, _ ledger: LedgerService,
+        _ logger: Logger
+    ) async throws {
+        let gate = try await AdmissionGate(
+            settings.root, store: store, ledger: ledger.ledger, logger: logger)
         let root = try HostRoot(settings.root)
         let platform = try await HostPlatform(
-            root: root, reader: LayeredImageReader(store: store), log: logger)
+            root: root, reader: LayeredImageReader(store: store), log: logger
+        ) { image, path in ImageOwners.owner(of: path, in: image, store) }
         let router = HAProxyRouter(root: root, watch: platform.watch)
         let gates = GateClient()
-        let controller = Controller(
-            World(
-                platform: platform, router: router, gates: gates, store: database, clock: SystemClock(),
-                logger: logger))
+        let world = World(
+            platform: platform, router: router, gates: gates, admission: gate.admission,
+            ledger: ledger.ledger, store: database, clock: SystemClock(), logger: logger,
+            keys: { try KeyFolder(path: settings.root + "/keys").ring() })
+        let controller = Controller(world)
+        let file = try BreakGlassFile(root: settings.root)
+        let breakGlass = BreakGlass(
+            controller, world: world, host: HostSessions(platform), daemonUser: geteuid(),
+            policyFile: file.path, rule: { file.rule() })
         do {
-            try await serve(settings, controller, logger)
+            try await serve(settings, controller, breakGlass, ledger, logger)
             try await gates.close()
         } catch {
             try? await gates.close()
@@ -47,19 +69,25 @@ enum Daemon {
     }
 
     private static func serve(
-        _ settings: ServeSettings, _ controller: Controller, _ logger: Logger
+        _ settings: ServeSettings, _ controller: Controller, _ breakGlass: BreakGlass,
+        _ ledger: LedgerService, _ logger: Logger
     ) async throws {
         try await controller.recover()
+        try await breakGlass.recover()
 
         unlink(settings.socket)
         defer { unlink(settings.socket) }
         var quiet = logger
         quiet.logLevel = settings.isVerbose ? .info : .warning
-        let server = APIServer.make(controller, socket: settings.socket, logger: quiet)
+        let server = APIServer.make(
+            controller, breakGlass: breakGlass, socket: settings.socket, isForOthers: breakGlass.isForOthers,
+            logger: quiet)
         let group = ServiceGroup(
             configuration: .init(
                 services: [
+                    .init(service: ledger),
                     .init(service: ControlLoop(controller: controller, isEphemeral: settings.isEphemeral)),
+                    .init(service: SessionKeeper(breakGlass: breakGlass)),
                     .init(service: server),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
@@ -76,6 +104,7 @@ private struct ControlLoop: Service {
     func run() async throws {
         await withTaskGroup { group in
             group.addTask { await controller.run() }
+            group.addTask { await controller.keepHost() }
             group.addTask {
                 try? await gracefulShutdown()
                 if isEphemeral { await controller.retireAll() }
@@ -111,4 +140,14 @@ private struct RootLock {
     }
 
     func release() { close(file) }
+}
+
+/// Ends people's sessions before the loop that replaces their instances ends.
+private struct SessionKeeper: Service {
+    let breakGlass: BreakGlass
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await breakGlass.stop()
+    }
 }

@@ -14,7 +14,7 @@ struct DebArchiveTests {
     private func content(_ maker: PackageMaker) throws -> [TarEntry] {
         let (deb, folder) = try open(maker.bytes)
         let data = try deb.unpackData(spoolFolder: folder.path)
-        return try PackageContent(data.bytes, place: "x").items.map(\.entry)
+        return try PackageContent(data, place: "x").items.map(\.entry)
     }
 
     @Test func `control fields, scripts and the date are read`() throws {
@@ -96,7 +96,7 @@ struct DebArchiveTests {
             let found = await failures {
                 let (deb, folder) = try open(Array(bytes.prefix(count)))
                 let data = try deb.unpackData(spoolFolder: folder.path)
-                _ = try PackageContent(data.bytes, place: "x")
+                _ = try PackageContent(data, place: "x")
             }
             #expect(found.count == 1, "\(count)")
         }

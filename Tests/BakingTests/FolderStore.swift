@@ -99,8 +99,13 @@ final class FolderStore: ImageStore {
     }
 
     private let records = Mutex<[ImageRecord]>([])
+    func record(of image: Digest) throws -> ImageRecord? { try images().last { $0.digest == image } }
     func images() throws -> [ImageRecord] { records.withLock { $0 } }
     func record(_ image: ImageRecord) throws { records.withLock { $0.append(image) } }
+
+    func inUse<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
+        try await body()
+    }
 
     func locked<Result: Sendable>(_ name: String, _ body: () async throws -> Result) async throws -> Result {
         let descriptor = open("\(root)/locks/\(name)", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)

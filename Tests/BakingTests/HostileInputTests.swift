@@ -52,7 +52,7 @@ import Testing
                 let deb = try DebArchive(path: path, place: "x", spoolFolder: folder.path)
                 _ = deb.text("postinst")
                 let data = try deb.unpackData(spoolFolder: folder.path)
-                _ = try PackageContent(data.bytes, place: "x").items
+                _ = try PackageContent(data, place: "x").items
             }
         }
     }

@@ -40,6 +40,15 @@ import Testing
         #expect(entries.values.filter { $0.kind == .directory }.allSatisfy { $0.modifiedAt == 0 })
     }
 
+    @Test func `the files that runtimes mount those of an instance over are there`() async throws {
+        let bench = try BakeBench()
+        let entries = try bench.entries(try await bench.bake().image)
+        for path in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
+            #expect(entries[path]?.kind == .file, "\(path)")
+            #expect(entries[path]?.mode == 0o644, "\(path)")
+        }
+    }
+
     @Test func `an unchanged bake answers from the store, one changed file makes one new layer`() async throws
     {
         let bench = try BakeBench()
@@ -159,6 +168,28 @@ import Testing
         return String(decoding: try #require(try tree.file(at: path)).content, as: UTF8.self)
     }
 
+    @Test func `where nobody says otherwise, it is UTC`() async throws {
+        var zones = PackageMaker("tzdata")
+        zones.file("usr/share/zoneinfo/Etc/UTC", "TZif2")
+        zones.scripts["templates"] = "Template: tzdata/Areas\nType: select\nChoices: Africa, Etc\n"
+        zones.scripts["postinst"] = """
+            #!/bin/sh
+            set -e
+            . /usr/share/debconf/confmodule
+            AREA=Etc
+            ZONE=UTC
+            db_get tzdata/Areas && AREA="$RET"
+            db_get "tzdata/Zones/$AREA" && ZONE="$RET"
+            ln -nsf "/usr/share/zoneinfo/$AREA/$ZONE" "$DPKG_ROOT/etc/localtime"
+            echo "$AREA/$ZONE" > "$DPKG_ROOT/etc/timezone"
+            """
+        let packages = PackageMaker.small + [zones]
+        let bench = try BakeBench(packages)
+        let image = try await bench.bake(nil, packages: packages).image
+        #expect(try bench.entries(image)["etc/localtime"]?.link == "/usr/share/zoneinfo/Etc/UTC")
+        #expect(try content("etc/timezone", bench, image) == "Etc/UTC\n")
+    }
+
     @Test func `many packages fit into the layers that engines take, always the same way`() async throws {
         var packages = PackageMaker.small
         for number in 0..<140 {
@@ -168,7 +199,7 @@ import Testing
         }
         let bench = try BakeBench(packages)
         let first = try await bench.bake(nil, packages: packages)
-        #expect(first.image.layers.count == 102)
+        #expect(first.image.layers.count == Recipe.defaultLayerBudget)
         let entries = try bench.entries(first.image)
         for number in 0..<140 { #expect(entries["usr/share/extra/\(number)"]?.size == number) }
         let second = try await BakeBench(packages).bake(try bench.recipe(), packages: packages)

@@ -19,7 +19,7 @@ struct LockFileTests {
                     name: "libc6", version: "2.36-9+deb12u10", architecture: "amd64", archive: "debian",
                     path: "pool/main/g/glibc/libc6_2.36_amd64.deb", size: 12,
                     sha256: try Digest(hex: String(repeating: "b", count: 64)))
-            ])
+            ], layers: [["libc6"]], accounts: ["redis": 101], tools: ["layers": 3])
     }
 
     @Test func `a lock reads back as it was written`() throws {
@@ -30,15 +30,63 @@ struct LockFileTests {
         #expect(LockFile.text(try LockFile.read(path)) == LockFile.text(try lock()))
     }
 
+    @Test func `modes of scripts are in a lock where they are not the usual, and read back`() throws {
+        var lock = try lock()
+        #expect(!LockFile.text(lock).contains("scripts"))
+        lock.scripts = ScriptRules(
+            others: .refused,
+            packages: [
+                "squid": ScriptRule(.traced), "chrony": ScriptRule(.traced, allow: ["/a", "/b"]),
+                "dovecot-core": ScriptRule(.effects),
+            ])
+        let text = LockFile.text(lock)
+        #expect(
+            text.contains(
+                """
+                  "scripts": {
+                    "chrony": {"allow": ["/a", "/b"], "mode": "traced"},
+                    "default": "refused",
+                    "dovecot-core": "effects",
+                    "squid": "traced"
+                  },
+
+                """))
+        #expect(try LockFile.parse(Array(text.utf8), place: "x") == lock)
+        for wrong in [
+            "\"squid\": \"run\"", "\"s quid\": \"traced\"", "\"squid\": 1",
+            "\"squid\": {\"mode\": \"traced\"}",
+        ] {
+            let damaged = text.replacing("\"squid\": \"traced\"", with: wrong)
+            #expect(throws: (any Error).self) { try LockFile.parse(Array(damaged.utf8), place: "x") }
+        }
+    }
+
+    @Test func `a lock is stale where the recipe treats scripts in another way, whatever the reason`() throws
+    {
+        var recipe = Recipe(
+            distribution: try .init(parsing: "debian/bookworm"), architecture: .amd64,
+            packages: try lock().requested, command: ["x"])
+        recipe.scripts.packages["libc6"] = ScriptRule(.effects, reason: "as all others")
+        #expect(try lock().staleness(for: recipe) == nil)
+        recipe.scripts.packages["libc6"] = ScriptRule(.traced, reason: "one")
+        #expect(try lock().staleness(for: recipe)?.contains("scripts") == true)
+        var locked = try lock()
+        locked.scripts.packages["libc6"] = ScriptRule(.traced)
+        #expect(locked.staleness(for: recipe) == nil)
+    }
+
     @Test func `each package is one line`() throws {
         let lines = LockFile.text(try lock()).split(separator: "\n")
         #expect(lines.filter { $0.contains("libc6_2.36_amd64.deb") }.count == 1)
     }
 
     @Test(arguments: [
-        ("\"size\": 12", "\"size\": -1", 9), ("\"version\": 1", "\"version\": 9", 15),
-        ("pool/main", "../../etc", 9), ("bbbb", "zzzz", 9), ("debian/bookworm", "plan9", 7),
-        ("\"base\"", "\"bass\"", 6), ("nginx-light", "nginx light", 12), ("[", "", 5),
+        ("\"size\": 12", "\"size\": -1", 16), ("\"version\": 2", "\"version\": 9", 25),
+        ("pool/main", "../../etc", 16), ("bbbb", "zzzz", 16), ("debian/bookworm", "plan9", 10),
+        ("\"base\"", "\"bass\"", 9), ("nginx-light", "nginx light", 19), ("[", "", 8),
+        ("\"redis\": 101", "\"redis\": 0", 3), ("\"redis\": 101", "\"redis\": \"x\"", 3),
+        ("[\"libc6\"]", "[]", 13), ("[\"libc6\"]", "[\"libc7\"]", 13),
+        ("[\"libc6\"]", "[\"libc6\", \"libc6\"]", 13), ("\"layerBudget\": 32", "\"layerBudget\": 400", 11),
     ])
     func `damage is named with its line`(old: String, new: String, line: Int) async throws {
         let text = LockFile.text(try lock())

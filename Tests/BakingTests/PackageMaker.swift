@@ -37,6 +37,20 @@ struct PackageMaker {
             (TarEntry(path: path, kind: isHard ? .hardLink : .symlink, modifiedAt: 7, link: target), []))
     }
 
+    /// A package `tools`: busybox of this host, under these names. Throws where busybox is not installed.
+    static func tools(_ names: [String]) throws -> PackageMaker {
+        var tools = PackageMaker("tools")
+        let program = try HostFiles.read("/bin/busybox", limit: 64 << 20)
+        tools.entries.append(
+            (
+                TarEntry(
+                    path: "bin/busybox", kind: .file, mode: 0o755, size: program.count,
+                    modifiedAt: PackageMaker.date), program
+            ))
+        for name in names { tools.link("bin/\(name)", to: "busybox") }
+        return tools
+    }
+
     /// The bytes of the `.deb`.
     var bytes: [UInt8] {
         var control = "Package: \(name)\nVersion: \(version)\nArchitecture: all\n"
@@ -92,11 +106,14 @@ struct PackageMaker {
 
     /// A lock of exactly these packages.
     static func lock(_ packages: [PackageMaker], requested: [String] = []) throws -> Lock {
-        Lock(
+        var lock = Lock(
             distribution: try Recipe.Distribution(parsing: "debian/bookworm"), architecture: .native,
             base: .minimal,
             requested: try requested.map { try Recipe.PackageRequest(parsing: $0) }, archives: [],
-            packages: packages.map(\.locked).sorted { $0.name < $1.name })
+            packages: packages.map(\.locked).sorted { $0.name < $1.name }, layers: [],
+            tools: BaseImageBuilder.tools)
+        lock.planLayers(budget: Recipe.defaultLayerBudget)
+        return lock
     }
 
     /// Packages that make a whole small image: accounts, a program, a service with a user.

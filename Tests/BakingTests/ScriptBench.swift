@@ -41,10 +41,14 @@ extension PackageMaker {
         let contents = Dictionary(
             entries.map { (MergedUsr.path($0.entry.path), $0.content) }, uniquingKeysWith: { $1 })
         let data = PackageMaker.tar(entries)
-        let content = try data.withUnsafeBytes { try PackageContent($0, place: "base").items.map(\.entry) }
+        let tar = try data.withUnsafeBytes {
+            try Decompressor.decompress($0, limit: data.count, spoolFolder: "/nonexistent")
+        }
+        let content = try PackageContent(tar, place: "base").items.map(\.entry)
         let fragment = PackageFragment(
             name: "base", version: "1", modifiedAt: 9,
-            layer: ImageLayer(digest: .sha256([]), size: 0, diffID: .sha256([])), entries: content,
+            layer: ImageLayer(digest: .sha256([]), size: 0, diffID: .sha256([])),
+            files: LayerSection(offset: 0, members: [], digest: .sha256([])), entries: content,
             control: ControlParagraph(fields: []))
         let tree = try ImageTree([fragment]) { _, _ in [] }
         return Effects(

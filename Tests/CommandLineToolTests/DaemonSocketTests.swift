@@ -3,7 +3,7 @@ import Testing
 
 @testable import CommandLineTool
 
-@Suite(.timeLimit(.minutes(5))) struct DaemonSocketTests {
+@Suite(.timeLimit(.minutes(15))) struct DaemonSocketTests {
     private static func answer(_ text: String, isWhole: Bool = false) throws -> DaemonSocket.Answer? {
         try DaemonSocket.answer(in: Data(text.utf8), isWhole: isWhole)
     }
@@ -55,7 +55,9 @@ import Testing
         async
     {
         let adapters = Adapters(
-            openStore: { _ in throw CancellationError() }, serve: { _ in }, examineHost: { [] })
+            openStore: { _ in throw CancellationError() }, imagesInUse: { _ in [] },
+            openLedger: { _, _ in throw CancellationError() }, serve: { _ in },
+            examineHost: { [] })
         let nowhere = ["--root", NSTemporaryDirectory() + "/kiln-no-root"]
         #expect(await KilnCommand.run(["status"] + nowhere, with: adapters) == 3)
         #expect(await KilnCommand.run(["scale", "hello", "3"] + nowhere, with: adapters) == 3)

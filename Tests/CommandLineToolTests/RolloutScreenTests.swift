@@ -29,7 +29,7 @@ import WireAPI
     @Test func `everything about a rollout is on one screen`() {
         let gates = [
             Gate("settings", .command(["nginx", "-t"])), Gate("analysis-1", .analysis(.seconds(120))),
-            Gate("go-live", .approval),
+            Gate("go-live", .approval(by: nil)),
         ]
         var rollout = rollout(.gate(gates[0]), .gate(gates[1]), .gate(gates[2]))
         rollout.stage = 1
@@ -83,8 +83,15 @@ import WireAPI
         (.pause(.seconds(600)), "pausing; goes on in 8m 48s"),
         (.pause(nil), "pausing; `kiln rollout resume hello` goes on"),
         (
-            .gate(Gate("go", .approval, timeout: .seconds(86_400))),
+            .gate(Gate("go", .approval(by: nil), timeout: .seconds(86_400))),
             "gate go: `kiln rollout approve hello --gate go` goes on; gives up in 23h 58m"
+        ),
+        (
+            .gate(
+                Gate(
+                    "go", .approval(by: Approvers(["alice", "bob"], count: 2)), timeout: .seconds(86_400))),
+            "gate go: 0 of 2; `kiln rollout approve hello --gate go --key NAME` by 2 of alice and bob goes on; "
+                + "gives up in 23h 58m"
         ),
         (
             .gate(
@@ -96,7 +103,7 @@ import WireAPI
         (.gate(Gate("up", .health(.seconds(80)))), "gate up: r4 is to stay healthy; goes on in 8s"),
     ]
 
-    @Test(arguments: 0..<7) func `what it waits for is said, with the time that is left`(_ index: Int) {
+    @Test(arguments: 0..<8) func `what it waits for is said, with the time that is left`(_ index: Int) {
         let (wait, said) = RolloutScreenTests.waits[index]
         var rollout = rollout(wait)
         rollout.phase = .waiting(since: before)

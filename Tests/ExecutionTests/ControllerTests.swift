@@ -4,7 +4,9 @@ import Logging
 import Model
 import Ports
 import Storage
+import TestKit
 import Testing
+import Trust
 
 /// The real control loop and the real store, over a host in memory.
 @Suite final class ControllerTests: Sendable {
@@ -47,13 +49,17 @@ import Testing
     }
 
     func withController<Result: Sendable>(
+        keys: @escaping @Sendable () throws -> KeyRing = { KeyRing() },
+        admission: any AdmissionController = OpenAdmission(), ledger: any Ledger = MemoryLedger(),
         _ body: @Sendable @escaping (Controller) async throws -> Result
     ) async throws -> Result {
         let store = try Database(folder + "/kiln.db")
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let controller = Controller(
-            World(platform: host, router: host, gates: host, store: store, clock: clock, logger: logger))
+            World(
+                platform: host, router: host, gates: host, admission: admission,
+                ledger: ledger, store: store, clock: clock, logger: logger, keys: keys))
         try await controller.recover()
         return try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask {
@@ -171,7 +177,7 @@ import Testing
         try await withController { [self] controller in
             _ = try await deploy("a", controller)
             try await until("r1 serves") { try await settled(controller) }
-            try await controller.retire(key)
+            try await controller.retire(key, by: "uid:0")
             try await until("nothing is left") { try await controller.snapshots().isEmpty }
             #expect(await host.instances.isEmpty)
             guard case .began(let rollout) = try await deploy("a", controller) else {
@@ -270,7 +276,8 @@ import Testing
             _ = try await deploy("a", controller)
             try await until("r1 serves") { try await settled(controller) }
             let steps: [CanaryStep] = [
-                .weight(50, instances: nil), .pause(nil), .gate(Gate("boss", .approval)), .pause(nil),
+                .weight(50, instances: nil), .pause(nil), .gate(Gate("boss", .approval(by: nil))),
+                .pause(nil),
             ]
             _ = try await deploy("b", by: .canary(steps), controller)
             try await until("it waits") {

@@ -81,6 +81,37 @@ actor FakeHost: Platform, TrafficRouter, GateKeeper {
     }
     func execute(_ command: [String], in id: InstanceID, timeout: Span) async throws -> Int { 0 }
 
+    // MARK: Drift
+
+    private var drifts: [Drift] = []
+    private(set) var isLastingDrift = false
+    /// What was kept of which instance, in this order with the removals.
+    private(set) var evidence: [InstanceID] = []
+    private(set) var repairs: [String] = []
+
+    func drift(_ id: InstanceID, _ drift: Drift) { running[id]?.drifts.append(drift) }
+    func driftHost(_ drift: Drift, isLasting: Bool) { (drifts, isLastingDrift) = ([drift], isLasting) }
+
+    func hostDrifts() async throws -> [Drift] { drifts }
+    func setRight(_ drift: Drift) async throws {
+        repairs.append(drift.subject)
+        if !isLastingDrift { drifts.removeAll { $0.subject == drift.subject } }
+    }
+    func restoreLimits(of id: InstanceID) async throws {
+        repairs.append("limits of \(id)")
+        running[id]?.drifts.removeAll { $0.kind == .limits }
+    }
+    func keepEvidence(of id: InstanceID, about drifts: [Drift]) async throws -> KeptEvidence {
+        guard running[id] != nil else { throw Failure(.notFound, "\(id) is gone") }
+        evidence.append(id)
+        return KeptEvidence(
+            digest: try Digest(hex: String(repeating: "e", count: 64)), path: "/evidence/\(id)")
+    }
+    func confinement(of id: InstanceID) async throws -> Confinement {
+        throw Failure(.notFound, "nothing confines an instance in memory", at: id.text)
+    }
+    func setRight() async throws { repairs.append("router") }
+
     // MARK: Gates
 
     func ask(_ check: GateCheck) async -> GateAnswer {

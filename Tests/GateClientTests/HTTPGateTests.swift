@@ -62,15 +62,27 @@ import Testing
             try await ask([silent], timeout: .milliseconds(300))
                 == "unanswered: GET http://\(silent.address)/ready was to answer 200: no whole answer within 300ms"
         )
+        let stall = try await WebSite(.stall)
+        #expect(
+            try await ask([stall], timeout: .milliseconds(300)).hasSuffix("no whole answer within 300ms"))
         let half = try await WebSite(.half)
         let text = try await ask([half])
         #expect(text.hasPrefix("unanswered: ") && text.hasSuffix("the answer is not whole"), "\(text)")
     }
 
-    @Test(.timeLimit(.minutes(5))) func `a body without end is read up to a bound`() async throws {
+    @Test(.timeLimit(.minutes(15))) func `a body without end is read up to a bound`() async throws {
         let site = try await WebSite(.endless)
-        #expect(try await ask([site], body: "xx").hasPrefix("passed"))
-        #expect(try await ask([site], body: "y").hasPrefix("failed"))
+        /// On a machine that is busy with other tests it may not be read in time; then it is asked again, as a gate is.
+        func answer(_ body: String) async throws -> String {
+            var text = ""
+            for _ in 1...20 {
+                text = try await ask([site], body: body)
+                if !text.hasPrefix("unanswered") { break }
+            }
+            return text
+        }
+        #expect(try await answer("xx").hasPrefix("passed"))
+        #expect(try await answer("y").hasPrefix("failed"))
     }
 
     @Test func `more instances than are asked at once are all asked`() async throws {
@@ -80,7 +92,9 @@ import Testing
         #expect(site.asked.count == 35)
     }
 
-    @Test(arguments: [Gate.Kind.approval, .command(["x"]), .health(.seconds(1)), .analysis(.seconds(1))])
+    @Test(arguments: [
+        Gate.Kind.approval(by: nil), .command(["x"]), .health(.seconds(1)), .analysis(.seconds(1)),
+    ])
     func `what is not asked outside has no answer here`(_ kind: Gate.Kind) async throws {
         let check = try GateCheck.of(kind)
         let text = try await withGates { await $0.ask(check).text }

@@ -43,7 +43,7 @@ private final class PrometheusServer {
 @Suite(.enabled(if: PrometheusServer.program != nil)) struct PrometheusServerTests {
     private static let looks = 200
 
-    @Test(.timeLimit(.minutes(5))) func `a real Prometheus is understood`() async throws {
+    @Test(.timeLimit(.minutes(15))) func `a real Prometheus is understood`() async throws {
         let server = try await PrometheusServer()
         func ask(_ query: String, least: Int? = nil, most: Int? = nil) async throws -> String {
             let metric = MetricQuery(server: server.url, query: query, least: least, most: most)

@@ -22,6 +22,8 @@ final class WebSite: Sendable {
         case silence
         /// Half of what was promised, and then no connection.
         case half
+        /// Half of what was promised, and then nothing.
+        case stall
     }
 
     private let channel: any Channel
@@ -85,11 +87,11 @@ private final class Handler: ChannelInboundHandler {
             send(status, headers.merging(["content-length": "\(body.utf8.count)"]) { $1 }, context)
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: body)))), promise: nil)
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        case .half:
+        case .half, .stall:
             send(200, ["content-length": "100"], context)
             context.writeAndFlush(
                 wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: "half")))), promise: nil)
-            context.close(promise: nil)
+            if case .half = answer { context.close(promise: nil) }
         case .endless:
             send(200, [:], context)
             flood(context)

@@ -6,7 +6,7 @@ import Testing
 @testable import HostPlatform
 
 /// Dying at any step of a launch leaves something that the next life sees and removes.
-@Suite(.timeLimit(.minutes(5))) struct CrashTests {
+@Suite(.timeLimit(.minutes(15))) struct CrashTests {
     private struct Death: Error {}
 
     @Test(arguments: LaunchStage.allCases)
@@ -50,7 +50,9 @@ import Testing
         // What the dead one would have begun next, without waiting for it.
         let monitor = Monitor(
             runtime: dying.platform.runtime, id: order.id, folder: dying.root.instance(order.id))
-        let begun = Task.detached { try? monitor.start(nil).create() }
+        let mounts = try await dying.platform.fileSystem.mounts(
+            for: order.release.content.image, of: dying.platform.runtime)
+        let begun = Task.detached { try? monitor.start(mounts).create() }
         try await Task.sleep(for: .milliseconds(5))
         let next = try await TestHost(folder)
         try await next.platform.remove(order.id, grace: .zero)

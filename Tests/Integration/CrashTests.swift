@@ -2,6 +2,7 @@ import Foundation
 import Model
 import Testing
 import WireAPI
+import TestKit
 
 /// `kill -9` at many moments, on the real host.
 extension OnThisHost {

@@ -1,6 +1,7 @@
 import Foundation
 import Model
 import Testing
+import TestKit
 
 /// What other people's tools say of our images, and what must not change them.
 extension OnThisHost {
@@ -72,6 +73,9 @@ extension OnThisHost {
                 "image pull", "image copy", "image tag", "serve", "deploy", "plan",
                 "status",
                 "history", "rollback", "rollout", "scale", "retire", "logs", "demo", "doctor", "schema",
+                "rollout approve", "rollout request", "approval show", "approval sign", "key trust",
+                "exec", "debug", "hold", "session", "session list", "session show", "session play", "drift",
+                "diff",
             ] {
                 let result = try KilnProgram.run(verb.split(separator: " ").map(String.init) + ["--help"])
                 #expect(result.status == 0)

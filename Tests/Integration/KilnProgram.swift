@@ -35,15 +35,23 @@ struct KilnProgram {
         var folder: String
     }
 
+    /// `hiding`: a program of this host that it must not find.
     static func start(
-        _ arguments: [String], environment: [String: String] = [:], folder: String? = nil
+        _ arguments: [String], environment: [String: String] = [:], folder: String? = nil,
+        hiding hidden: String? = nil
     ) throws -> Started {
         // Files, not pipes: a daemon's children would keep a pipe open.
         let output = NSTemporaryDirectory() + "kiln-output-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
+        process.executableURL = URL(fileURLWithPath: hidden == nil ? path : "/usr/bin/unshare")
         process.arguments = arguments
+        if let hidden {
+            // What cannot be executed is not there; this process and its children alone see it so.
+            let script =
+                "file=$(command -v \(hidden)) && { mount --bind /dev/null $file || exit; }; exec \"$0\" \"$@\""
+            process.arguments = ["--mount", "/bin/bash", "-c", script, path] + arguments
+        }
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
         for (name, set) in [("out", \Process.standardOutput), ("err", \Process.standardError)] {
@@ -65,21 +73,6 @@ struct KilnProgram {
         return Result(
             status: started.process.terminationStatus, output: try text("out"), errors: try text("err"))
     }
-}
-
-/// Runs any other program to its end.
-@discardableResult
-func shell(_ command: String) -> (status: Int32, output: String) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/bin/bash")
-    process.arguments = ["-c", command]
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
-    guard (try? process.run()) != nil else { return (127, "") }
-    let data = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return (process.terminationStatus, String(decoding: data, as: UTF8.self))
 }
 
 /// Looks until something is so. Bounded: at most two minutes.

@@ -2,6 +2,7 @@ import Foundation
 import Model
 import Testing
 import WireAPI
+import TestKit
 
 /// The real program on this host: real packages, instances, proxy and page.
 extension OnThisHost {

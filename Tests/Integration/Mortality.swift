@@ -63,6 +63,27 @@ struct MortalPlatform: Platform {
         try life.look()
         return try await base.execute(command, in: id, timeout: timeout)
     }
+    func hostDrifts() async throws -> [Drift] {
+        try life.look()
+        return try await base.hostDrifts()
+    }
+    func setRight(_ drift: Drift) async throws {
+        try life.act()
+        try await base.setRight(drift)
+        try life.look()
+    }
+    func restoreLimits(of id: InstanceID) async throws {
+        try life.act()
+        try await base.restoreLimits(of: id)
+        try life.look()
+    }
+    func keepEvidence(of id: InstanceID, about drifts: [Drift]) async throws -> KeptEvidence {
+        try life.act()
+        let kept = try await base.keepEvidence(of: id, about: drifts)
+        try life.look()
+        return kept
+    }
+    func confinement(of id: InstanceID) async throws -> Confinement { try await base.confinement(of: id) }
     var changes: AsyncStream<Void> { base.changes }
 }
 
@@ -78,6 +99,10 @@ struct MortalRouter: TrafficRouter {
         try life.act()
         try await base.apply(route)
         try life.look()
+    }
+    func setRight() async throws {
+        try life.act()
+        try await base.setRight()
     }
     func remove(_ key: ServiceKey) async throws {
         try life.act()

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import TestKit
 
 /// Server packages as Debian ships them: that they bake, and what is in the images.
 extension OnThisHost {
@@ -65,17 +66,7 @@ extension OnThisHost {
             #expect(result.status == 0, "\(result.errors)")
             let notes = try result.decoded(Answer.self).notes
             #expect(notes.contains { $0.hasPrefix("openssh-server: the SSH host keys") })
-            let layout = "\(site.folder)/layout"
-            #expect(
-                try KilnProgram.run([
-                    "image", "export", "s", "--root", site.root, "--format", "oci-dir", "--to", layout,
-                ]).status == 0)
-            let name =
-                try String(contentsOfFile: "\(layout)/index.json", encoding: .utf8)
-                .firstMatch(of: #/ref\.name":"([^"]+)"/#).map { String($0.1) } ?? "latest"
-            let unpacked = shell("umoci unpack --image '\(layout):\(name)' '\(site.folder)/bundle'")
-            #expect(unpacked.status == 0, "\(unpacked.output)")
-            let root = "\(site.folder)/bundle/rootfs"
+            let root = try site.unpack("s", into: site.folder)
             func text(_ path: String) -> String {
                 (try? String(contentsOfFile: root + path, encoding: .utf8)) ?? ""
             }

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import TestKit
 
 /// What must not change the bytes of an image.
 extension OnThisHost {

@@ -1,6 +1,7 @@
 import Foundation
 import Model
 import WireAPI
+import TestKit
 
 /// A folder with a root, and the example site in as many versions as a test wants. Gone when the test is over.
 final class Site: @unchecked Sendable {
@@ -16,10 +17,18 @@ final class Site: @unchecked Sendable {
         return folder
     }()
 
-    init(_ name: String = "hello") throws {
+    private let isInMemory: Bool
+
+    /// `inMemory`: on a disk of memory, for tests that make many thousands of files, which some disks are slow at.
+    init(inMemory: Bool = false) throws {
         folder = "/tmp/kiln-it-\(UInt32.random(in: 0 ... .max))"
         root = folder + "/r"
         port = Site.freePort()
+        isInMemory = inMemory
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        if inMemory, shell("mount -t tmpfs -o size=4g,mode=755 kiln-test '\(folder)'").status != 0 {
+            throw Failure(.commandFailed, "a disk of memory cannot be mounted", at: folder)
+        }
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
         try Site.seed(root)
         try copy("hello", as: "v1")
@@ -28,6 +37,7 @@ final class Site: @unchecked Sendable {
 
     deinit {
         stop()
+        if isInMemory { shell("umount '\(folder)'") }
         shell("rm -rf '\(folder)'")
     }
 
@@ -36,6 +46,25 @@ final class Site: @unchecked Sendable {
         try FileManager.default.copyItem(
             atPath: "\(KilnProgram.repository)/examples/\(example)", toPath: "\(folder)/\(name)")
         try edit(name) { $0.replacing(#/(?m)^listen:.*$/#, with: "listen: 127.0.0.1:\(self.port)") }
+    }
+
+    /// Copies a set of servers, listening on this site's port.
+    func copySet(_ name: String) throws {
+        try FileManager.default.copyItem(
+            atPath: "\(KilnProgram.repository)/Tests/Integration/sets/\(name)", toPath: "\(folder)/\(name)")
+        try edit(name) { $0.replacing(#/(?m)^listen:.*$/#, with: "listen: 127.0.0.1:\(self.port)") }
+    }
+
+    /// Unpacks a baked image by umoci, and gives its root folder.
+    func unpack(_ image: String, into folder: String) throws -> String {
+        let layout = folder + "/layout"
+        let exported = try kiln("image", "export", image, "--format", "oci-dir", "--to", layout)
+        guard exported.status == 0 else { throw Failure(.commandFailed, exported.errors) }
+        let index = try String(contentsOfFile: layout + "/index.json", encoding: .utf8)
+        let name = index.firstMatch(of: #/ref\.name":"([^"]+)"/#).map { String($0.1) } ?? "latest"
+        let unpacked = shell("umoci unpack --image '\(layout):\(name)' '\(folder)/bundle'")
+        guard unpacked.status == 0 else { throw Failure(.commandFailed, unpacked.output) }
+        return folder + "/bundle/rootfs"
     }
 
     private static let testServer = """
@@ -83,10 +112,13 @@ final class Site: @unchecked Sendable {
 
     // MARK: The daemon
 
-    func start() throws {
-        daemon = try KilnProgram.start(["serve", "--root", root])
+    /// Starts the daemon; `program`: one that it does not find on this host.
+    func start(without program: String? = nil) throws {
+        daemon = try KilnProgram.start(["serve", "--root", root], hiding: program)
         try eventually("the daemon answers") { try kiln("status").status == 0 }
     }
+
+    var daemonID: Int32? { daemon?.process.processIdentifier }
 
     /// As the kernel would: no last words.
     func killDaemon() {
@@ -143,7 +175,7 @@ final class Site: @unchecked Sendable {
         return found
     }
 
-    private static func freePort() -> Int {
+    static func freePort() -> Int {
         let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(file) }
         var address = sockaddr_in()

@@ -40,27 +40,15 @@ extension OnThisHost {
 
 /// As much of a WebSocket client (RFC 6455) as says and hears short texts.
 private final class WebSocket {
-    private let file: Int32
+    private let wire: Wire
 
     init(port: Int) throws {
-        file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var limit = timeval(tv_sec: 60, tv_usec: 0)
-        setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let isConnected = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
-        guard isConnected else { throw Failure(.commandFailed, "no connection to port \(port)") }
+        wire = try Wire(port: port)
         let request = """
             GET /chat HTTP/1.1\r\nHost: hello\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n
             """
-        try write(Array(request.utf8))
+        try wire.write(Array(request.utf8))
         var head: [UInt8] = []
         while !head.suffix(4).elementsEqual("\r\n\r\n".utf8) {
             let byte = try read(1)
@@ -73,28 +61,15 @@ private final class WebSocket {
         }
     }
 
-    deinit { close(file) }
-
     func echo(_ text: String) throws -> String {
         let mask: [UInt8] = [1, 2, 3, 4]
         let masked = text.utf8.enumerated().map { $1 ^ mask[$0 % 4] }
-        try write([0x81, 0x80 | UInt8(masked.count)] + mask + masked)
+        try wire.write([0x81, 0x80 | UInt8(masked.count)] + mask + masked)
         let head = try read(2)
         guard head.count == 2, head[0] == 0x81 else { throw Failure(.commandFailed, "no frame: \(head)") }
         return String(decoding: try read(Int(head[1])), as: UTF8.self)
     }
 
     /// So many bytes; fewer where the other side closed the connection.
-    func read(_ count: Int) throws -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: count)
-        let got = recv(file, &bytes, count, Int32(MSG_WAITALL))
-        guard got >= 0 else { throw Failure(.commandFailed, String(cString: strerror(errno))) }
-        return Array(bytes.prefix(got))
-    }
-
-    private func write(_ bytes: [UInt8]) throws {
-        guard send(file, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
-            throw Failure(.commandFailed, String(cString: strerror(errno)))
-        }
-    }
+    func read(_ count: Int) throws -> [UInt8] { try wire.read(count) }
 }

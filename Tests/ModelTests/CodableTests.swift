@@ -40,6 +40,18 @@ import Testing
         #expect(throws: (any Error).self) { try JSONDecoder().decode([SocketAddress].self, from: data) }
     }
 
+    @Test func `run settings without anything allowed are written as they always were`() throws {
+        let run = RunSettings(port: 80, health: HealthCheck(.tcp))
+        #expect(try !json(run).contains("allow"))
+        try roundTrip(run)
+        var loosened = run
+        loosened.allow = [
+            Allowance(.capability(.netRaw), reason: "a"), Allowance(.systemCalls(["keyctl"]), reason: "b"),
+            Allowance(.hostUsers, reason: "c"),
+        ]
+        try roundTrip(loosened)
+    }
+
     @Test func `a bad name as a key does not decode`() {
         #expect(throws: (any Error).self) {
             try JSONDecoder().decode([InstanceID: Int].self, from: Data(#"{"Not A Name":1}"#.utf8))
@@ -133,5 +145,54 @@ import Testing
             [one.exitCode, Failure(.invalidSpec, "").exitCode, Failure(.daemonUnreachable, "").exitCode] == [
                 1, 2, 3,
             ])
+    }
+
+    @Test
+    func `a note of a version that knew no names of people still reads, and one of Kiln's own says nothing`()
+        throws
+    {
+        let old = #"{"details":{"replicas":"2"},"kind":"scaled","message":"x","release":"r3"}"#
+        let read = try JSONDecoder().decode(Note.self, from: Data(old.utf8))
+        #expect(read == Note(.scaled, "x", release: ReleaseNumber(3), details: ["replicas": "2"]))
+        #expect(try json(read) == old)
+        try roundTrip(Note(.scaled, "x", by: "uid:0"))
+    }
+
+    @Test
+    func `a gate and a rollout of a version without signed approvals still read, and are written as before`()
+        throws
+    {
+        let old =
+            #"{"baseline":[],"by":"uid:0","failed":[],"gates":{"ok":{"open":{"since":"1970-01-01T00:00:00.001Z"}}},"#
+            + #""kind":"deploy","number":1,"phase":{"waiting":{"since":"1970-01-01T00:00:00.001Z"}},"#
+            + #""resetsReplicas":false,"stage":0,"stages":[{"candidate":{"denominator":1,"numerator":1},"#
+            + #""hasBaseline":false,"removesFirst":false,"split":{"none":{}},"stable":{"denominator":1,"numerator":1},"#
+            + #""wait":{"gate":{"_0":{"kind":{"approval":{}},"name":"ok","otherwise":"fail","timeout":"24h"}}}}],"#
+            + #""startedAt":"1970-01-01T00:00:00.001Z","to":"r1"}"#
+        var rollout = try JSONDecoder().decode(Rollout.self, from: Data(old.utf8))
+        #expect(rollout.approvals == [] && rollout.openApproval?.kind == .approval(by: nil))
+        #expect(try json(rollout) == old.replacing("24h", with: "1d"))
+        rollout.approvals = [
+            GivenApproval(
+                gate: "ok", name: "alice", keyID: "x",
+                evidence: try Digest(hex: String(repeating: "a", count: 64)),
+                at: Instant(milliseconds: 5), message: "")
+        ]
+        rollout.stages[0].wait = .gate(Gate("ok", .approval(by: Approvers(["alice", "bob"], count: 2))))
+        try roundTrip(rollout)
+        #expect(rollout.approvalText(of: rollout.openApproval!) == "1 of 2: alice")
+    }
+
+    @Test(arguments: [
+        ("alice", true), ("a", true), ("ci-2026.eu_1", true), (String(repeating: "a", count: 64), true),
+        (String(repeating: "a", count: 65), false), ("", false), ("Alice", false), ("-a", false),
+        ("a.", false),
+        ("a b", false), ("é", false), ("a/b", false),
+    ])
+    func `names of keys`(_ name: String, _ isOne: Bool) { #expect(Approvers.isKeyName(name) == isOne) }
+
+    @Test func `who may approve is said in words`() {
+        #expect("\(Approvers(["a"]))" == "a" && "\(Approvers(["a", "b"]))" == "a or b")
+        #expect("\(Approvers(["a", "b", "c"], count: 2))" == "2 of a, b and c")
     }
 }

@@ -136,7 +136,7 @@ import Testing
 
     @Test func `a removal that is interrupted never counts against a release that is watched`() throws {
         var scene = try Scene.rollingOut(to: "waiting", Fixtures.release(2, deadline: .seconds(3)))
-        _ = try scene.state.scale(to: 1)
+        _ = try scene.state.scale(to: 1, by: "uid:0")
         let surplus = scene.ids(of: 2)[0]
         for _ in 0..<5 {
             let plan = scene.plan()
@@ -154,7 +154,7 @@ import Testing
 
     @Test func `a launch that was cut short is no trouble of a release that is watched`() throws {
         var scene = try Scene.rollingOut(to: "waiting")
-        _ = try scene.state.scale(to: 3)
+        _ = try scene.state.scale(to: 3, by: "uid:0")
         scene.play()
         scene.situation.seen.instances[scene.ids(of: 2)[2]]?.phase = .launching
         scene.play()

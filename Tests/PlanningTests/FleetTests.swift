@@ -58,10 +58,10 @@ import Testing
 
     @Test func `scaling up launches what is missing, scaling down drains what is too many`() throws {
         var scene = try Scene.settled(Fixtures.release(1), Fixtures.release(2, keepStandby: 0))
-        _ = try scene.state.scale(to: 4)
+        _ = try scene.state.scale(to: 4, by: "uid:0")
         #expect(scene.play().lines == ["launch hello-r2-5", "launch hello-r2-6"])
         scene.settle()
-        _ = try scene.state.scale(to: 1)
+        _ = try scene.state.scale(to: 1, by: "uid:0")
         #expect(
             scene.play().lines
                 == ["route 8000 hello-r2-3=draining hello-r2-4=draining hello-r2-5=draining hello-r2-6=100"])
@@ -72,7 +72,7 @@ import Testing
     @Test(arguments: ["launching", "switching", "waiting", "returning"], [1, 5])
     func `a service can be scaled in any phase of a rollout`(phase: String, count: Int) throws {
         var scene = try Scene.rollingOut(to: phase)
-        _ = try scene.state.scale(to: count)
+        _ = try scene.state.scale(to: count, by: "uid:0")
         scene.settle()
         #expect(scene.phase == "none")
         #expect(scene.ids(of: scene.current!).count == count)
@@ -82,7 +82,7 @@ import Testing
     @Test func `what serves keeps the size that was set by hand until the new release has succeeded`() throws
     {
         var scene = try Scene.settled(Fixtures.release(1, replicas: 2))
-        _ = try scene.state.scale(to: 5)
+        _ = try scene.state.scale(to: 5, by: "uid:0")
         scene.settle()
         try scene.deploy(Fixtures.release(2, replicas: 3))
         scene.play { $0.phase == "waiting" }
@@ -97,7 +97,7 @@ import Testing
 
     @Test func `requests in flight are waited for, and no longer than the release says`() throws {
         var scene = try Scene.settled(Fixtures.release(1, drain: .seconds(10)))
-        _ = try scene.state.scale(to: 1)
+        _ = try scene.state.scale(to: 1, by: "uid:0")
         scene.play()
         let id = scene.ids(of: 1)[0]
         scene.situation.seen.router.routes[Fixtures.key]?.servers[id]?.sessions = 3
@@ -108,7 +108,7 @@ import Testing
 
     @Test func `an instance that still takes new requests is not removed, however long that takes`() throws {
         var scene = try Scene.settled(Fixtures.release(1))
-        _ = try scene.state.scale(to: 1)
+        _ = try scene.state.scale(to: 1, by: "uid:0")
         for _ in 0..<100 {
             scene.situation.routeFailure = "no answer"
             #expect(!scene.plan().lines.contains { $0.hasPrefix("remove") })
@@ -134,7 +134,7 @@ import Testing
         seconds: Int, direction: Int
     ) throws {
         var scene = try Scene.settled(Fixtures.release(1))
-        _ = try scene.state.scale(to: 3)
+        _ = try scene.state.scale(to: 3, by: "uid:0")
         _ = scene.play()
         let young = scene.ids(of: 1)[2]
         let startedAt = try #require(scene.situation.seen.instances[young]).startedAt
@@ -189,7 +189,7 @@ import Testing
 
     @Test func `retiring drains all, removes all, shuts the door, and is then gone`() throws {
         var scene = try Scene.settled(Fixtures.release(1), Fixtures.release(2))
-        _ = scene.state.beginRetiring(at: scene.situation.now)
+        _ = scene.state.beginRetiring(at: scene.situation.now, by: "uid:0")
         #expect(
             scene.play().lines
                 == [

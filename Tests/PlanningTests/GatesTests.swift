@@ -45,7 +45,9 @@ import Testing
 
     @Test(arguments: Gate.Otherwise.allCases)
     func `a gate that says nothing in time goes the way that it says`(otherwise: Gate.Otherwise) throws {
-        var scene = try Self.scene([Gate("ok", .approval, timeout: .seconds(5), otherwise: otherwise)])
+        var scene = try Self.scene([
+            Gate("ok", .approval(by: nil), timeout: .seconds(5), otherwise: otherwise)
+        ])
         scene.play { isAsked($0) }
         for _ in 0..<400 where scene.phase == "waiting" && scene.state.rollout?.pause == nil { scene.play() }
         switch otherwise {
@@ -64,7 +66,7 @@ import Testing
     }
 
     @Test func `a person approves by the gate's name`() throws {
-        var scene = try Self.scene(after: [Gate("release-manager", .approval)])
+        var scene = try Self.scene(after: [Gate("release-manager", .approval(by: nil))])
         #expect(throws: Failure.self) { try scene.state.approve(nil, at: scene.situation.now, by: "uid:1") }
         scene.play { isAsked($0) }
         #expect(scene.serving == [2])
@@ -111,7 +113,10 @@ import Testing
         ([.gate(Gate("a", .analysis(.seconds(1))))], "only one has traffic"),
         ([.weight(75, instances: .count(1))], "1 of 10 instances would carry 75 % of the requests"),
         ([.weight(20, instances: .count(4)), .weight(30, instances: nil)], "go back from 4 to 3"),
-        ([.gate(Gate("a", .approval)), .gate(Gate("a", .approval))], "two gates are called a"),
+        (
+            [.gate(Gate("a", .approval(by: nil))), .gate(Gate("a", .approval(by: nil)))],
+            "two gates are called a"
+        ),
     ]
 
     @Test(arguments: canaries.indices)
@@ -133,7 +138,8 @@ import Testing
     @Test func `what has no problem ends, in a world without faults`() throws {
         let steps: [CanaryStep] = [
             .match(HeaderMatch(header: "X-Canary")), .pause(nil), .weight(5, instances: nil),
-            .analyze(.seconds(60)), .gate(Gate("ok", .approval)), .weight(50, instances: .percent(50)),
+            .analyze(.seconds(60)), .gate(Gate("ok", .approval(by: nil))),
+            .weight(50, instances: .percent(50)),
         ]
         var scene = try Scene.settled(Fixtures.release(1, replicas: 10))
         let release = Fixtures.canary(2, steps)

@@ -61,7 +61,7 @@ import Testing
 
     @Test func `a retirement ends with the route removed`() throws {
         var scene = try Scene.settled(Fixtures.release(1))
-        _ = scene.state.beginRetiring(at: scene.situation.now)
+        _ = scene.state.beginRetiring(at: scene.situation.now, by: "uid:0")
         #expect(Preview.steps(scene.situation).last?.line == "remove route")
     }
 }

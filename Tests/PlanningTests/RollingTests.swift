@@ -112,7 +112,7 @@ extension Scene {
     @Test func `where nothing may be missing and nothing run in excess, one runs in excess`() throws {
         let stuck = Fixtures.rolling(2, surge: .count(0), minHealthy: .percent(72))
         var scene = try Scene.settled(Fixtures.release(1, replicas: 4))
-        _ = try scene.state.scale(to: 1)
+        _ = try scene.state.scale(to: 1, by: "uid:0")
         scene.settle()
         try scene.deploy(stuck)
         let course = course(&scene)
@@ -136,7 +136,7 @@ extension Scene {
         var scene = try Scene.settled(Fixtures.release(1, replicas: 4))
         try scene.deploy(Fixtures.rolling(2))
         scene.play { $0.taking(2) == 2 }
-        _ = try scene.state.scale(to: 8)
+        _ = try scene.state.scale(to: 8, by: "uid:0")
         scene.settle()
         #expect(scene.outcome == "succeeded" && scene.taking(2) == 8 && scene.ids(of: 1) == [])
     }

@@ -24,7 +24,7 @@ import Testing
 
     @Test func `an instance that never passed is warm, even where its release serves`() throws {
         var scene = try Scene.settled(Fixtures.release(1))
-        _ = try scene.state.scale(to: 3)
+        _ = try scene.state.scale(to: 3, by: "uid:0")
         scene.play()
         #expect(scene.plan().lines == ["route 8000 hello-r1-1=100 hello-r1-2=100 hello-r1-3=warm"])
     }

@@ -3,7 +3,9 @@ import ImageFormat
 import Model
 import RegistryClient
 import Storage
+import TestWeb
 import Testing
+import TestKit
 
 /// The program itself, killed and starved in the middle of a pull.
 @Suite struct CrashTests {
@@ -20,7 +22,7 @@ import Testing
         return process
     }
 
-    @Test(.timeLimit(.minutes(5)), arguments: [SIGKILL, SIGINT])
+    @Test(.timeLimit(.minutes(15)), arguments: [SIGKILL, SIGINT])
     func `a pull that is stopped leaves a good store, and the next one ends it`(signal: Int32) async throws {
         // What the large layer's answer breaks off with keeps the program waiting for another try.
         let image = TestImage(layers: [2000, 900_000])

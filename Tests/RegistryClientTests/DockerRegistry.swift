@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import TestKit
 
 /// The registry that Debian ships, on a port and in a folder of its own, gone with this object.
 final class DockerRegistry: Sendable {
@@ -51,7 +52,11 @@ final class DockerRegistry: Sendable {
         throw Failure(.timedOut, "docker-registry does not listen")
     }
 
-    deinit {
+    deinit { stop() }
+
+    /// Ends it before its time.
+    func stop() {
+        guard process.process.isRunning else { return }
         process.process.terminate()
         process.process.waitUntilExit()
     }
@@ -98,21 +103,6 @@ final class DockerRegistry: Sendable {
             return UInt16(bigEndian: found.sin_port)
         }
     }
-}
-
-/// Runs a command to its end.
-@discardableResult
-func shell(_ command: String) -> (status: Int32, output: String) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/bin/bash")
-    process.arguments = ["-c", command]
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
-    guard (try? process.run()) != nil else { return (127, "") }
-    let data = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return (process.terminationStatus, String(decoding: data, as: UTF8.self))
 }
 
 /// What skopeo says of an image.

@@ -5,6 +5,7 @@ import Model
 import RegistryClient
 import Storage
 import Testing
+import TestKit
 
 /// The real thing: Debian's docker-registry, and skopeo as the judge.
 @Suite(.enabled(if: DockerRegistry.isInstalled)) struct DockerRegistryTests {
@@ -43,7 +44,7 @@ import Testing
         for path in [export, archive, root] { try FileManager.default.removeItem(atPath: path) }
     }
 
-    @Test(.timeLimit(.minutes(5)), arguments: [false, true])
+    @Test(.timeLimit(.minutes(15)), arguments: [false, true])
     func `what is pushed, skopeo reads; what skopeo pushed, is pulled: always with the same digest`(
         isDocker: Bool
     )
@@ -71,7 +72,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(5))) func `folders and archives go both ways`() async throws {
+    @Test(.timeLimit(.minutes(15))) func `folders and archives go both ways`() async throws {
         let image = TestImage(layers: [1000, 170_000])
         try await withImage(image) { bench in
             let folder = bench.folder.path
@@ -108,7 +109,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test(.timeLimit(.minutes(15)))
     func `an index is copied whole, and what refers to it under the fallback tag`()
         async throws
     {
@@ -140,7 +141,8 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(5))) func `a private authority is trusted where it is named, and else refused`()
+    @Test(.timeLimit(.minutes(15)))
+    func `a private authority is trusted where it is named, and else refused`()
         async throws
     {
         let registry = try await DockerRegistry(isSecure: true)

@@ -3,13 +3,14 @@ import ImageFormat
 import Model
 import NIOHTTP1
 import Testing
+import TestKit
 
 /// The verbs, as people call them, with the environment that they have.
 @Suite struct ProgramTests {
     static let path = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().appendingPathComponent("kiln").path
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test(.timeLimit(.minutes(15)))
     func `an image is pulled by a helper's password, named, pushed and copied`()
         async throws
     {

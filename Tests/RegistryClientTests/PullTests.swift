@@ -3,6 +3,7 @@ import ImageFormat
 import Model
 import NIOHTTP1
 import Storage
+import TestWeb
 import Testing
 
 @testable import RegistryClient

@@ -4,6 +4,7 @@ import Model
 import NIOHTTP1
 import RegistryClient
 import Storage
+import TestWeb
 import Testing
 
 @Suite struct PushTests {

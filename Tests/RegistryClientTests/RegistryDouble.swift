@@ -3,6 +3,7 @@ import ImageFormat
 import Model
 import NIOHTTP1
 import Synchronization
+import TestWeb
 
 /// A registry in this process, by the distribution spec: uploads in one piece and in chunks, mounts, tokens,
 /// referrers. It behaves, unless it is told not to.
@@ -202,6 +203,7 @@ final class RegistryDouble: Sendable {
             guard json?["subject"]?["digest"]?.text == subject else { continue }
             let digest = Digest.sha256(blob.bytes)
             found[digest] = OCIDescriptor(mediaType: blob.type, digest: digest, size: blob.bytes.count)
+            found[digest]?.artifactType = json?["artifactType"]?.text
         }
         let sorted = found.values.sorted { $0.digest < $1.digest }
         return WebServer.Answer(
@@ -218,11 +220,11 @@ final class RegistryDouble: Sendable {
         }
         if behaviour.ranges,
             let range = asked.headers["range"].first?.dropFirst("bytes=".count).split(separator: "-"),
-            let first = Int(range[0])
+            let first = Int(range[0]), let last = Int(range[1])
         {
             return WebServer.Answer(
-                206, ["content-range": "bytes \(first)-\(bytes.count - 1)/\(bytes.count)"],
-                body: Array(bytes[first...]))
+                206, ["content-range": "bytes \(first)-\(last)/\(bytes.count)"],
+                body: Array(bytes[first...last]))
         }
         return WebServer.Answer(200, body: bytes)
     }

@@ -2,6 +2,7 @@ import Model
 import NIOHTTP1
 import RegistryClient
 import Storage
+import TestWeb
 import Testing
 
 @Suite struct SignInTests {

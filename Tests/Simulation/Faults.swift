@@ -33,6 +33,8 @@ extension SimulatedRun {
                 host.show($0) { $0.isMonitored = false }
                 host.change($0) { $0.isMonitored = false }
             }
+        case .drift: running(count).map { drifts($0, .process, "sh") }
+        case .rewriteLimits: running(count).map { drifts($0, .limits, "memory.max") }
         case .failRemovals: trouble.failedRemovals = count
         case .failLaunches: trouble.failedLaunches = count
         case .hangLaunches: (trouble.hangingLaunches, trouble.hang) = (count, span)
@@ -42,6 +44,12 @@ extension SimulatedRun {
         case .lookLate: trouble.lateness = span
         case .silenceGates: trouble.silentUntil = uptime + span
         }
+    }
+
+    private func drifts(_ ordinal: Int, _ kind: Drift.Kind, _ subject: String) {
+        let drift = Drift(kind, subject, "\(subject) is not as launched", source: .poll, at: now)
+        host.show(ordinal) { if !$0.drifts.contains(where: { $0.kind == kind }) { $0.drifts.append(drift) } }
+        wake()
     }
 
     private func running(_ place: Int) -> Int? {

@@ -103,6 +103,7 @@ extension SimulatedRun {
             launchNext()
         case .check(let check): put(check)
         case .remove(let id, _, _): remove(id)
+        case .restoreLimits(let id): restoreLimits(of: id)
         case .route, .removeRoute: break
         }
     }

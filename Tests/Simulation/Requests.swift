@@ -23,14 +23,15 @@ extension SimulatedRun {
         isStored =
             switch request {
             case .deploy(let deployment): deploy(deployment)
-            case .scale(let count): change { state, _ in (nil, try state.scale(to: count), true) }
+            case .scale(let count):
+                change { state, _ in (nil, try state.scale(to: count, by: "uid:0"), true) }
             case .rollBack(let number): rollBack(to: number.map { ReleaseNumber(max(1, $0)) })
             case .pause: change { state, _ in (nil, try state.pause(at: now, by: "uid:0"), true) }
             case .resume: change { state, _ in (nil, try state.resume(at: now, by: "uid:0"), true) }
             case .promote: change { state, _ in (nil, try state.promote(at: now, by: "uid:0"), true) }
             case .abort: change { state, _ in (nil, try state.abort(at: now, by: "uid:0"), true) }
             case .approve: change { state, _ in (nil, try state.approve(nil, at: now, by: "uid:0"), true) }
-            case .retire: change { state, _ in (nil, state.beginRetiring(at: now), true) }
+            case .retire: change { state, _ in (nil, state.beginRetiring(at: now, by: "uid:0"), true) }
             }
         laws.waitsBegan(at: uptime)
     }
@@ -127,7 +128,7 @@ extension SimulatedRun {
         agenda.add(.personActs, at: uptime + SimulatedRun.attention)
         guard isDaemonUp, let rollout = store.state.rollout, !rollout.isComingBack else { return }
         if rollout.pause != nil { return ask(.resume) }
-        if case .gate(let gate) = rollout.currentStage.wait, gate.kind == .approval,
+        if case .gate(let gate) = rollout.currentStage.wait, gate.kind == .approval(by: nil),
             case .open = rollout.gates[gate.name]
         {
             ask(.approve)

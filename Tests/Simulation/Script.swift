@@ -129,6 +129,10 @@ package struct Fault: Hashable, Sendable {
         case killAll = "kill-all"
         case sicken
         case loseMonitor = "lose-monitor"
+        /// A stranger's process is found in the instance with this place, which answers as before.
+        case drift
+        /// Somebody rewrites the limits of that instance.
+        case rewriteLimits = "rewrite-limits"
         /// The next `count` removals or launches fail, or launches take `span`.
         case failRemovals = "fail-removals"
         case failLaunches = "fail-launches"

@@ -118,7 +118,7 @@ struct ScriptLottery {
         case .killRouter: Fault(kind, span: chance(50) ? 0 : pick(20...1500))
         case .killDaemon: Fault(kind, pick(0...12), span: pick(1...3000))
         case .reboot: Fault(kind, span: pick(500...10_000))
-        case .kill, .loseMonitor: Fault(kind, pick(0...20))
+        case .kill, .loseMonitor, .drift, .rewriteLimits: Fault(kind, pick(0...20))
         case .sicken: Fault(kind, pick(0...20), span: pick(100...8000))
         case .hangLaunches: Fault(kind, count, span: pick(500...8000))
         case .stepClock: Fault(kind, span: pick(-20_000...20_000))

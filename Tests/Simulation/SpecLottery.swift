@@ -126,7 +126,7 @@ struct SpecLottery {
             case 2: .command(["gate-\(gates)-\(fate.rawValue)"])
             case 3: .webhook(url: "http://127.0.0.1/hook")
             case 4: .query(bounds)
-            default: .approval
+            default: .approval(by: nil)
             }
         return Gate("gate-\(gates)-\(fate.rawValue)", kind, timeout: timeout, otherwise: otherwise)
     }

@@ -16,6 +16,7 @@ final class Store {
     private(set) var route: Route?
     private(set) var questions: Set<String> = []
     private(set) var removesRoute = false
+    private(set) var restores: Set<InstanceID> = []
 
     init(key: ServiceKey) { state = ServiceState(key: key) }
 
@@ -31,6 +32,7 @@ final class Store {
             case .remove(let id, _, _): removals.insert(id)
             case .route(let route): self.route = route
             case .removeRoute: removesRoute = true
+            case .restoreLimits(let id): restores.insert(id)
             case .check(let check): questions.insert(check.idempotencyKey)
             }
         }

@@ -116,6 +116,15 @@ extension SimulatedRun {
 
     // MARK: Removing
 
+    func restoreLimits(of id: InstanceID) {
+        if !store.restores.contains(id) {
+            return broke(.intentFirst, "the limits of \(id) are put back and that is not written down")
+        }
+        host.show(id.ordinal) { $0.drifts.removeAll { $0.kind == .limits } }
+        keeper?.machine.restored(id)
+        wake()
+    }
+
     func remove(_ id: InstanceID) {
         let ordinal = id.ordinal
         if !store.removals.contains(id) {

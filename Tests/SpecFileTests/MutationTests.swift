@@ -4,7 +4,7 @@ import Testing
 @testable import SpecFile
 
 /// SplitMix64: the same seed gives the same mutations on every machine.
-private struct Seeded: RandomNumberGenerator {
+struct Seeded: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {
@@ -48,7 +48,7 @@ private struct Seeded: RandomNumberGenerator {
         var random = Seeded(state: UInt64(seed))
         let sources =
             try [SoundSpec.text]
-            + ["hello", "redis", "python", "canary", "rolling"].map {
+            + ["hello", "redis", "python", "canary", "rolling", "build"].map {
                 try Repository.text("examples/\($0)/kiln.yaml")
             }
         for round in 0..<500 {

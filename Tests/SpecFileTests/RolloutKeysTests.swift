@@ -73,7 +73,7 @@ import Testing
             .weight(5, instances: nil), .analyze(.seconds(120)), .pause(.seconds(600)), .pause(nil),
             .weight(50, instances: .percent(50)), .weight(60, instances: .count(3)),
             .gate(Gate("health-1", .health(.seconds(30)), timeout: .seconds(90))),
-            .gate(Gate("ask", .approval, timeout: .seconds(86_400))),
+            .gate(Gate("ask", .approval(by: nil), timeout: .seconds(86_400))),
             // The step that compares has the name analysis-1.
             .gate(Gate("analysis-2", .analysis(.seconds(30)), timeout: .seconds(90))),
         ]
@@ -90,6 +90,8 @@ import Testing
               - http: /ready
               - http: {path: /ready, status: 204, body: "all: ok"}
               - {approval: go-live, timeout: 1h}
+              - {approval: {by: [alice]}}
+              - {approval: {name: board, by: [alice, bob.b, ci-1], count: 2}, otherwise: pause}
             after-switch:
               - approval: {}
               - {webhook: "https://ci.example/kiln?x=1", otherwise: pass}
@@ -105,11 +107,15 @@ import Testing
                 Gate("command-3", .command(["c"])),
                 Gate("http-1", .http(path: "/ready", status: 200, body: nil)),
                 Gate("http-2", .http(path: "/ready", status: 204, body: "all: ok")),
-                Gate("go-live", .approval, timeout: .seconds(3600)),
+                Gate("go-live", .approval(by: nil), timeout: .seconds(3600)),
+                Gate("approval-1", .approval(by: Approvers(["alice"])), timeout: .seconds(86_400)),
+                Gate(
+                    "board", .approval(by: Approvers(["alice", "bob.b", "ci-1"], count: 2)),
+                    timeout: .seconds(86_400), otherwise: .pause),
             ])
         #expect(
             settings.afterSwitch == [
-                Gate("approval-1", .approval, timeout: .seconds(86_400)),
+                Gate("approval-2", .approval(by: nil), timeout: .seconds(86_400)),
                 Gate("webhook-1", .webhook(url: "https://ci.example/kiln?x=1"), otherwise: .pass),
                 Gate("query-1", .query(query)),
                 Gate("health-1", .health(.seconds(120)), timeout: .seconds(180)),

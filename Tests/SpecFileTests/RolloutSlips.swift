@@ -145,6 +145,33 @@ extension Slip {
             said:
                 "16: otherwise is \"continue\"; the choices are fail, pass and pause → write otherwise: fail"),
         gate("{health: 1s, timeout: 8d}", said: "16: timeout is 8d; 1s…7d are allowed → write timeout: 60s"),
+        gate(
+            "{approval: {by: [alice, bob], count: 3}}",
+            said: "16: count is 3, and by names 2 keys → write count: 2 or less, or name more keys"),
+        gate(
+            "{approval: {by: [alice, alice]}}", said: "16: by names alice twice → name each key once"),
+        gate(
+            "{approval: {count: 2}}",
+            said: "16: count is given, but not who has to say yes → "
+                + "write by: [alice, bob], or leave count out"),
+        gate(
+            "{approval: {by: [alice]}, otherwise: pass}",
+            said: "16: otherwise is pass: without an answer the gate would open with nobody's approval → "
+                + "write otherwise: pause, or leave it out"),
+        gate("{approval: {by: []}}", said: "16: by is an empty list → write by: [alice, bob]"),
+        gate(
+            "{approval: {by: [alice], count: 0}}", said: "16: count is 0; 1…32 are allowed → write count: 1"),
+        gate(
+            "{approval: {by: [Alice]}}",
+            said:
+                "16: an entry of by is \"Alice\"; a key's name, 1 to 64 of a-z, 0-9 and . _ - between them, is "
+                + "needed → write alice"),
+        gate(
+            "{approval: {name: b, by: [alice]}, name: a}",
+            said: "16: an approval is named twice → remove name, or write approval: {}"),
+        gate(
+            "{approval: {from: [alice]}}",
+            said: "16: \"from\" is not a key of approval → the keys here are name, by and count"),
         gate("{approval: }", said: "16: approval is empty → write approval: smoke-test, or {}"),
     ]
 

@@ -37,7 +37,7 @@ struct Slip: Sendable, CustomTestStringConvertible {
             "1: the spec has no service → "
                 + "add service: hello",
             "2: \"servce\" is not a key of the spec → "
-                + "did you mean service? the keys here are kiln, service, image, run, rollout, listen and protocol"
+                + "did you mean service? the keys here are kiln, service, image, run, rollout, listen, protocol, policy, drift, max-age, maintenance and freeze"
         ),
         Slip(
             2, "service: hello\nservice: other",
@@ -56,7 +56,7 @@ struct Slip: Sendable, CustomTestStringConvertible {
         Slip(
             2, "service: hello\n<<: {a: b}",
             "3: \"<<\" is not a key of the spec → "
-                + "write the settings out; the keys here are kiln, service, image, run, rollout, listen and protocol"
+                + "write the settings out; the keys here are kiln, service, image, run, rollout, listen, protocol, policy, drift, max-age, maintenance and freeze"
         ),
         Slip(
             2, "service: hello\n? [a, b]\n: c",
@@ -111,7 +111,8 @@ struct Slip: Sendable, CustomTestStringConvertible {
         Slip(
             4, "  distribution: debian/bookworm\n  working_directory: srv",
             "5: \"working_directory\" is not a key of image → "
-                + "did you mean working-directory? the keys here are distribution, architecture, base, mirror, sources, packages, files, user, command, working-directory and environment"
+                + "did you mean working-directory? the keys here are include, distribution, from, dockerfile, architecture, base, mirror, sources, packages, "
+                + "scripts, files, build, user, command, working-directory, environment and layers"
         ),
         Slip(
             4, "  distribution: debian/bookworm\n  working-directory: srv",
@@ -244,7 +245,7 @@ struct Slip: Sendable, CustomTestStringConvertible {
         Slip(
             9, "  repilcas: 3",
             "9: \"repilcas\" is not a key of run → "
-                + "did you mean replicas? the keys here are replicas, port, health, scratch, limits, config, stop-grace and autoscale"
+                + "did you mean replicas? the keys here are replicas, port, health, scratch, limits, config, stop-grace, autoscale and allow"
         ),
         Slip(10, "  port: 65536", "10: port is 65536; 1…65535 are allowed → write port: 8080"),
         Slip(10, "  # no port", "8: run has no port → add port: 8080"),

@@ -28,11 +28,11 @@ import Testing
                     listen: Listener(address: try SocketAddress(parsing: "127.0.0.1:8000"))))
     }
 
-    @Test(arguments: ["hello", "hello-v2", "redis", "python", "canary", "rolling"])
+    @Test(arguments: ["hello", "hello-v2", "redis", "python", "canary", "rolling", "build"])
     func `every example is sound, and what it names is there`(_ example: String) throws {
         let spec = try SpecFile.parse(Repository.text("examples/\(example)/kiln.yaml"), file: "kiln.yaml")
-        for rule in spec.image.files {
-            let isThere = try Repository.root.appending(path: "examples/\(example)/\(rule.from)")
+        for rule in spec.image.files + spec.image.builds.flatMap(\.files) {
+            let isThere = try Repository.root.appending(path: "examples/\(example)/\(rule.from ?? "")")
                 .checkResourceIsReachable()
             #expect(isThere)
         }
@@ -107,6 +107,48 @@ import Testing
         #expect(try SpecFile.parse(text, file: "kiln.yaml").run.limits.milliCPU == milliCPU)
     }
 
+    @Test func `scripts are a mode for all and modes by name, a word or settings`() throws {
+        let text = """
+            kiln: 1
+            service: hello
+            image:
+              distribution: debian/bookworm
+              command: [/bin/true]
+              scripts:
+                default: refused
+                squid: traced
+                chrony: {mode: traced, allow: [/etc/x/, /var/lib/y], reason: a test}
+            run: {port: 80}
+            """
+        let spec = try SpecFile.parse(text, file: "kiln.yaml")
+        let chrony = ScriptRule(.traced, allow: ["/etc/x", "/var/lib/y"], reason: "a test")
+        #expect(
+            spec.image.scripts
+                == ScriptRules(others: .refused, packages: ["squid": ScriptRule(.traced), "chrony": chrony]))
+        #expect(spec.image.scripts.decisive.packages["chrony"]?.reason == nil)
+    }
+
+    @Test(arguments: [
+        ("traced", "scripts is a single value; packages with modes are needed"),
+        ("{squid: run}", "squid is \"run\"; the choices are"),
+        ("{squid: {allow: [/x]}}", "squid has no mode"),
+        ("{squid: {mode: effects, allow: [/x]}}", "allow is for mode: traced"),
+        ("{squid=5: traced}", "is not the name of a package"), ("{default: {mode: traced}}", "default is"),
+        ("{squid: {mode: traced, allow: [x]}}", "a path that begins with /"),
+    ])
+    func `a wrong rule for scripts is told`(written: String, said: String) {
+        let text =
+            "kiln: 1\nservice: hello\nimage: {distribution: debian/bookworm, command: [/bin/true], scripts: \(written)}\n"
+            + "run: {port: 80}\n"
+        do {
+            _ = try SpecFile.parse(text, file: "kiln.yaml")
+            Issue.record("it was read")
+        } catch {
+            let messages = Failure.list(error).map(\.message)
+            #expect(messages.contains { $0.contains(said) }, "\(messages)")
+        }
+    }
+
     @Test func `sources are written as in deb822 files`() throws {
         let text = SoundSpec.with(
             line: 5,
@@ -167,5 +209,31 @@ import Testing
             try SpecFile.parse("kiln: 1", file: "elsewhere/kiln.yaml")
         }
         #expect(failures?.all.allSatisfy { $0.exitCode == 2 && $0.place == "elsewhere/kiln.yaml:1" } == true)
+    }
+}
+
+extension SpecFileTests {
+    @Test(arguments: [
+        ("arm64", [Architecture.arm64]), ("[arm64, amd64]", [.arm64, .amd64]), ("[amd64]", [.amd64]),
+    ])
+    func `a machine type or several may be asked for`(text: String, architectures: [Architecture]) throws {
+        let image = try SpecFile.parse(
+            SoundSpec.with(line: 5, "  architecture: \(text)"), file: "kiln.yaml"
+        ).image
+        #expect(image.architectures == architectures)
+        #expect(architectures.contains(image.architecture))
+        #expect(
+            image.byArchitecture.map(\.architecture).sorted { $0.rawValue < $1.rawValue }
+                == architectures.sorted { $0.rawValue < $1.rawValue })
+        #expect(architectures.count == 1 || image.byArchitecture.last?.architecture == .native)
+    }
+
+    @Test(arguments: [
+        ("[arm64, arm64]", "5: architecture has arm64 twice → keep one of the two"),
+        ("[]", "5: architecture is an empty list → write architecture: [amd64, arm64]"),
+        ("[mips]", "5: an entry of architecture is \"mips\"; the choices are amd64 and arm64 → write amd64"),
+    ])
+    func `slips in a list of machine types are named`(text: String, said: String) {
+        #expect(problems(SoundSpec.with(line: 5, "  architecture: \(text)")) == [said])
     }
 }

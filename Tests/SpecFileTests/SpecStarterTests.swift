@@ -11,7 +11,8 @@ import Testing
         let spec = try SpecFile.parse(files[0].text, file: "kiln.yaml")
         #expect(spec.service.text == "my-service")
         for rule in spec.image.files {
-            #expect(files.contains { $0.path == rule.from || $0.path.hasPrefix(rule.from) })
+            let from = try #require(rule.from)
+            #expect(files.contains { $0.path == from || $0.path.hasPrefix(from) })
         }
     }
 

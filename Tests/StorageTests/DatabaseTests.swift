@@ -77,7 +77,7 @@ import Testing
         let step = Step.removeRoute(key)
         let numbers = try await database.commit(state(1), adding: nil, intents: [step], notes: [], at: now)
         #expect(try await database.unfinishedSteps().map(\.step) == [step])
-        let outcome = StepOutcome(journalNumber: numbers[0], failure: nil, note: Note(.removed, "gone"))
+        let outcome = StepOutcome(journalNumber: numbers[0], failure: nil, notes: [Note(.removed, "gone")])
         try await database.finish([outcome], for: key, at: now)
         #expect(try await database.unfinishedSteps().isEmpty)
         #expect(try await database.events(of: key, after: 0, limit: 10).map(\.note.kind) == [.removed])

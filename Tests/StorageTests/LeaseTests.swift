@@ -32,7 +32,7 @@ import Testing
         let said =
             "the newer has served this folder since 2027-01-15T08:01:00.000Z, in the place of the older"
         #expect(commit?.message == said)
-        let outcome = StepOutcome(journalNumber: numbers[0], note: Note(.removed, "gone"))
+        let outcome = StepOutcome(journalNumber: numbers[0], notes: [Note(.removed, "gone")])
         await #expect(throws: Failure.self) { try await older.finish([outcome], for: key, at: now) }
 
         #expect(try await newer.service(key) == state(1))

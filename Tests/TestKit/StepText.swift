@@ -8,6 +8,7 @@ extension Step {
         case .runTask(let id, _, let command): return "run \(id) \(command.joined(separator: " "))"
         case .check(let check): return "check \(check.idempotencyKey)"
         case .remove(let id, let reason, _): return "remove \(id) \(reason.rawValue)"
+        case .restoreLimits(let id): return "restore limits \(id)"
         case .removeRoute: return "remove route"
         case .route(let route):
             let servers = route.servers.map { server in

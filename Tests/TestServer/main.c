@@ -1,5 +1,8 @@
 // A web server that behaves as its environment says, for tests of canaries: PORT, DELAY_US (before each answer, with a
 // spread of a third either way), ERRORS (answers with 500, of a thousand). A WebSocket (RFC 6455) gets its frames back.
+// `testserver attempts …` tries to get out of the instance instead, and `testserver hungry` takes all memory.
+#include "attempts.h"
+
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -87,7 +90,13 @@ static void *serve(void *argument) {
     return NULL;
 }
 
-int main(void) {
+int main(int count, char **arguments) {
+    const char *mode = count > 1 ? arguments[1] : "";
+    if (strcmp(mode, "attempts") == 0) return try_everything(count - 2, arguments + 2);
+    if (strcmp(mode, "hungry") == 0) return take_all_memory();
+    // A program that should not have begun, or as somebody else.
+    if (strcmp(mode, "success") == 0) return 42;
+    if (strcmp(mode, "whoami") == 0) return geteuid() == 0 ? 42 : 0;
     signal(SIGPIPE, SIG_IGN);
     delay_us = number("DELAY_US", 0);
     errors = number("ERRORS", 0);

@@ -1,3 +1,4 @@
+import Foundation
 import Model
 import Testing
 
@@ -91,5 +92,18 @@ import Testing
                         requests: 12_345, failed: 1, refused: 2, cut: 3, serverErrors: 4)))
         #expect(RolloutRecord(event(.rolloutEnded, ["outcome": "failed"]))?.traffic == nil)
         #expect(RolloutRecord(event(.switched, details)) == nil)
+    }
+
+    @Test func `what an older program sends to a gate is still understood`() throws {
+        let plain = try JSONDecoder().decode(RolloutControlRequest.self, from: Data("{}".utf8))
+        #expect(plain.gate == nil && plain.approval == nil)
+        let named = try JSONDecoder().decode(RolloutControlRequest.self, from: Data(#"{"gate":"a"}"#.utf8))
+        #expect(named.gate == "a" && named.approval == nil)
+        let status = RolloutStatus(
+            key: key, rollout: rollout(stage: 0, .waiting(since: now)), strategy: "canary", deadline: .zero,
+            releases: [], traffic: TrafficCounts(), queued: [])
+        let text = String(decoding: try JSONEncoder().encode(status), as: UTF8.self)
+        #expect(!text.contains("approval"))
+        #expect(try JSONDecoder().decode(RolloutStatus.self, from: Data(text.utf8)).approval == nil)
     }
 }

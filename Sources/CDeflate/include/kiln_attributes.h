@@ -7,4 +7,7 @@
 int kiln_set_attribute(int descriptor, const char *name, const void *value, size_t size);
 int kiln_set_link_attribute(const char *path, const char *name, const void *value, size_t size);
 
+/* fgetxattr: the size of the value, or -1 and errno. */
+long kiln_get_attribute(int descriptor, const char *name, void *value, size_t size);
+
 #endif

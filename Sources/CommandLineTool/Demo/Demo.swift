@@ -76,7 +76,8 @@ struct DemoRun {
 
         let client = DaemonClient(socket: daemon.socket)
         try await deployAndMeasure(
-            first.spec.release(of: v1), second.spec.release(of: v2), port, client, &report)
+            try first.spec.release(of: v1, in: first.folder),
+            try second.spec.release(of: v2, in: second.folder), port, client, &report)
         return report
     }
 

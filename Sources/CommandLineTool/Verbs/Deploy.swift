@@ -15,6 +15,7 @@ struct Deploy: AsyncParsableCommand {
               sudo kiln deploy --message "faster search" --environment staging
               sudo kiln deploy --image sha256:…      an image that was baked before
               sudo kiln deploy --queue               after the rollout under way, not in its place
+              sudo kiln deploy --sign release        where the host's policy asks for signatures
             """)
 
     @OptionGroup var spec: SpecOptions
@@ -29,7 +30,9 @@ struct Deploy: AsyncParsableCommand {
     var queue = false
     @Flag(help: "Return at once; do not wait for the end.")
     var detach = false
+    @OptionGroup var signing: SigningOptions
     @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var registry: RegistryOptions
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
@@ -40,10 +43,12 @@ struct Deploy: AsyncParsableCommand {
             let _: StatusAnswer = try await client.get(WirePath.status)
             let digest = try await chosenImage(spec)
             let request = DeployRequest(
-                content: spec.release(of: digest), message: message, force: force, queue: queue)
+                content: try spec.release(of: digest, in: self.spec.folder), message: message, force: force,
+                queue: queue, commit: GitSource(spec, in: self.spec.folder).commit)
             if output.output == .text {
                 let plan: PlanAnswer = try await client.post(WirePath.plan(key), request)
-                Screen.tell(plan.text(key))
+                Screen.tell(plan.text(key, allowing: request.content.run.allow))
+                for warning in plan.warnings ?? [] { Screen.warn("\(warning)") }
             }
             let answer: RolloutAnswer = try await client.post(WirePath.deploy(key), request)
             try await RolloutEnd.report(answer, client, key, detach: detach, output.output)
@@ -63,9 +68,11 @@ struct Deploy: AsyncParsableCommand {
             }
             return digest
         }
-        let session = BakeSession(
-            spec: spec, folder: self.spec.folder, lockPath: self.spec.lockPath, store: store)
+        let session = try BakeSession.native(
+            spec, self.spec, store: store, registries: try registry.settings())
         let result = try await session.bake()
+        await daemon.root.logBake(result, of: session)
+        try await signing.sign(result, of: session, specPath: self.spec.file, root: daemon.root)
         if output.output == .text {
             Screen.tell("baked sha256:\(result.image.digest.short)\(result.summary)")
         }
@@ -78,7 +85,8 @@ struct PlanVerb: AsyncParsableCommand {
         commandName: "plan",
         abstract: "Show what a deploy would change and do. Changes nothing that runs.",
         discussion: """
-            Bakes the image (into the store only) to know its digest, and asks the daemon what it would do.
+            Bakes the image (into the store only) to know its digest, and asks the daemon what it would do. Ends
+            with 1 where the image may not start, and says which rule it does not satisfy.
 
             Examples:
               sudo kiln plan
@@ -88,34 +96,54 @@ struct PlanVerb: AsyncParsableCommand {
     @OptionGroup var spec: SpecOptions
     @OptionGroup var environment: EnvironmentOptions
     @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var registry: RegistryOptions
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
         let spec = try spec.read()
         let key = try environment.key(spec.service)
-        let plan: PlanAnswer = try await daemon.withDaemon { client in
+        let (plan, allowed): (PlanAnswer, [Allowance]) = try await daemon.withDaemon { client in
             let _: StatusAnswer = try await client.get(WirePath.status)
-            let session = BakeSession(
-                spec: spec, folder: self.spec.folder, lockPath: self.spec.lockPath,
-                store: try daemon.root.openStore())
-            let content = spec.release(of: try await session.bake().image.digest)
-            return try await client.post(
+            let session = try BakeSession.native(
+                spec, self.spec, store: try daemon.root.openStore(), registries: try registry.settings())
+            let content = try spec.release(
+                of: try await session.bake().image.digest, in: self.spec.folder)
+            let plan: PlanAnswer = try await client.post(
                 WirePath.plan(key), DeployRequest(content: content, message: "", force: false))
+            return (plan, content.run.allow)
         }
         switch output.output {
         case .json: try Screen.answer(plan)
-        case .text: Screen.answer(plan.text(key))
+        case .text:
+            Screen.answer(plan.text(key, allowing: allowed))
+            for warning in plan.warnings ?? [] { Screen.warn("\(warning)") }
+        }
+        if let refusals = plan.refusals {
+            guard output.output == .text else { throw ExitCode(refusals[0].exitCode) }
+            throw Failures(refusals)
         }
     }
 }
 
+extension ReleaseChange {
+    /// Whether instances may do more by it than others may.
+    fileprivate var loosens: Bool { field.hasPrefix("run.allow.") }
+}
+
 extension PlanAnswer {
     /// What changes and what would be done, for people.
-    func text(_ key: ServiceKey) -> String {
-        guard !steps.isEmpty else { return "\(key): nothing to do, \(to) serves this already" }
+    ///
+    /// - Parameter allowed: what its instances may do beyond the usual, shown also where it is as before
+    func text(_ key: ServiceKey, allowing allowed: [Allowance] = []) -> String {
+        guard !steps.isEmpty else {
+            let first = "\(key): nothing to do, \(to) serves this already"
+            return ([first] + allowed.map(Self.warning)).joined(separator: "\n")
+        }
         var lines = [from.map { "\(key): \($0) → \(to)" } ?? "\(key): \(to) is the first release"]
         for change in changes {
             switch (change.old, change.new) {
+            case (nil, let new?) where change.loosens:
+                lines.append("  " + Screen.coloured("+ \(change.field): \(new)", .red))
             case (nil, let new?): lines.append("  " + Screen.coloured("+ \(change.field): \(new)", .green))
             case (let old?, nil): lines.append("  " + Screen.coloured("- \(change.field): \(old)", .red))
             default:
@@ -125,7 +153,13 @@ extension PlanAnswer {
                             "~ \(change.field): \(change.old ?? "") → \(change.new ?? "")", .yellow))
             }
         }
+        let known = Set(changes.filter(\.loosens).map(\.field))
+        lines += allowed.filter { !known.contains("run.allow.\($0.name)") }.map(Self.warning)
         lines += steps.enumerated().map { "  \($0 + 1). \($1)" }
         return lines.joined(separator: "\n")
+    }
+
+    private static func warning(_ allowance: Allowance) -> String {
+        "  " + Screen.coloured("! run.allow.\(allowance.name): \(allowance.reason)", .red)
     }
 }

@@ -27,46 +27,12 @@ extension ImageVerb {
         @OptionGroup var root: RootOptions
         @OptionGroup var output: OutputOptions
 
-        /// Files that are shown where nobody asked for all of them.
-        private static let shown = 100
-
         func run() async throws {
             let store = try root.openStore()
             let contents = try [from, to].map { try ImageContents(named: $0, in: store) }
             let difference = contents[0].difference(to: contents[1])
             guard output.output == .text else { return try Screen.answer(difference) }
-            for line in lines(difference) { Screen.answer(line) }
-        }
-
-        private func lines(_ difference: ImageDifference) -> [String] {
-            var lines: [String] = []
-            func section(_ name: String, _ rows: [String]) {
-                if !rows.isEmpty { lines += [name] + rows.map { "  " + $0 } }
-            }
-            section(
-                "packages",
-                difference.packages.map { package in
-                    switch package.kind {
-                    case .added: "+ \(package.name) \(package.to ?? "")"
-                    case .removed: "- \(package.name) \(package.from ?? "")"
-                    case .changed: "~ \(package.name) \(package.from ?? "") → \(package.to ?? "")"
-                    }
-                })
-            section("settings", difference.config)
-            let files = difference.files
-            var rows = files.prefix(all ? files.count : Diff.shown).map { file in
-                let sign = file.kind == .added ? "+" : file.kind == .removed ? "-" : "~"
-                let what = file.what.isEmpty ? "" : "  (\(file.what.joined(separator: ", ")))"
-                return "\(sign) /\(file.path)\(what)"
-            }
-            if rows.count < files.count {
-                rows.append("and \(files.count - rows.count) more: --all shows them")
-            }
-            section("files", rows)
-            if lines.isEmpty { lines = ["they hold and do the same"] }
-            let size = ByteCount(bytes: difference.bytesToFetch).readable
-            lines.append("to fetch: \(size) in \(difference.layersToFetch) of \(difference.layers) layers")
-            return lines
+            for line in difference.lines(all: all) { Screen.answer(line) }
         }
     }
 
@@ -143,6 +109,9 @@ extension ImageVerb {
                     "from the package \(also.isEmpty ? names.joined(separator: " or ") : also)"
                 case .effects:
                     "made as the packages' scripts would have" + (also.isEmpty ? "" : ", from \(also)")
+                case .built(let steps):
+                    "made by \(steps.joined(separator: " or "))"
+                        + (also.isEmpty ? "" : ", in the place of \(also)'s")
                 case .recipe:
                     "from `files:` of the recipe" + (also.isEmpty ? "" : ", in the place of \(also)'s")
                 case .unknown: "from a layer that says nothing of its origin"
@@ -174,14 +143,7 @@ extension ImageVerb {
 
         func run() async throws {
             let contents = try ImageContents(named: image, in: try root.openStore())
-            guard let distribution = contents.distribution else {
-                throw Failure(
-                    .notFound, "the image does not say of which distribution it is",
-                    at: "usr/lib/os-release", suggestion: "bake it from packages, `base-files` among them")
-            }
-            let bill = BillOfMaterials(
-                image: contents.image.digest, packages: contents.packages, distribution: distribution)
-            let bytes = bill.bytes(format)
+            let bytes = try contents.billOfMaterials().bytes(format)
             guard let to else { return Screen.answer(String(decoding: bytes, as: UTF8.self)) }
             try Data(bytes).write(to: URL(fileURLWithPath: to), options: .atomic)
             Screen.answer("wrote \(counted(contents.packages.count, "package")) to \(to)")
@@ -204,6 +166,7 @@ extension ImageContents.Origin {
         switch self {
         case .packages: "packages"
         case .effects: "effects"
+        case .built: "built"
         case .recipe: "recipe"
         case .unknown: "unknown"
         }

@@ -1,8 +1,10 @@
 internal import ArgumentParser
+internal import Baking
 internal import ImageFormat
 internal import Model
 internal import Ports
 internal import RegistryClient
+internal import Trust
 
 private let places = """
     Places: registry.example/team/app:v1 (also with docker:// before it), oci:FOLDER[:TAG],
@@ -14,11 +16,13 @@ extension ImageVerb {
         static let configuration = CommandConfiguration(
             abstract: "Bring an image of the store to a registry, folder or archive.",
             discussion: """
-                Nothing is packed anew: the digest there is the digest here. Only what is missing moves.
+                Nothing is packed anew: the digest there is the digest here. Only what is missing moves. Signed
+                statements that lie beside the image in the store go to a registry with it.
                 \(places)
 
                 Examples:
                   kiln image push hello registry.example/team/hello:v1
+                  kiln image push hello registry.example/team/hello:v1 --sbom spdx --sbom cyclonedx
                   kiln image push sha256:4f1c oci:./hello-oci:v1
                   kiln image push registry.example/team/hello:v1      an image that has this name already
                 """)
@@ -29,6 +33,8 @@ extension ImageVerb {
         var to: String?
         @Flag(help: "The whole index that the image was pulled in.")
         var allPlatforms = false
+        @Option(help: "Put a bill of materials beside the image in the registry; may be given twice.")
+        var sbom: [BillOfMaterials.Format] = []
         @OptionGroup var registry: RegistryOptions
         @OptionGroup var root: RootOptions
         @OptionGroup var output: OutputOptions
@@ -42,9 +48,30 @@ extension ImageVerb {
             }
             try await Transferred(
                 from: .store(image), to: target, choice: allPlatforms ? .all : .one(.native),
-                registry: registry,
-                root: root, output: output
+                attachments: try attachments(target), registry: registry, root: root, output: output
             ).run()
+        }
+
+        /// Bills of materials, as asked for, and the signed statements that lie beside it in the store.
+        private func attachments(_ target: ImageLocation) throws -> [Attachment] {
+            guard case .registry = target else { return try billsOfMaterials() }
+            let store = try root.openStore()
+            let record = try ImageName.find(image, in: store)
+            let pushed = allPlatforms ? record.index ?? record.digest : record.digest
+            return try billsOfMaterials()
+                + StoreSigner(store: store).bundles(of: record.digest, about: pushed).map {
+                    $0.bundle.attachment($0.statement.predicateType)
+                }
+        }
+
+        private func billsOfMaterials() throws -> [Attachment] {
+            guard !sbom.isEmpty else { return [] }
+            let store = try root.openStore()
+            let contents = try ImageContents(try ImageName.find(image, in: store).digest, store: store)
+            let bill = try contents.billOfMaterials()
+            return sbom.map {
+                Attachment(type: $0.mediaType, title: $0.fileName, content: bill.bytes($0))
+            }
         }
     }
 
@@ -52,7 +79,8 @@ extension ImageVerb {
         static let configuration = CommandConfiguration(
             abstract: "Bring an image into the store, where it can be shown, exported and deployed.",
             discussion: """
-                Every byte is checked against the digests. The image keeps its name, its digest and its bytes.
+                Every byte is checked against the digests. The image keeps its name, its digest and its bytes. What is
+                signed of it comes from a registry with it, so that the host can decide without one.
                 \(places)
 
                 Examples:
@@ -194,19 +222,20 @@ private struct Transferred {
     var to: ImageLocation
     var choice: PlatformChoice
     var withReferrers = false
+    var attachments: [Attachment] = []
     var registry: RegistryOptions
     var root: RootOptions
     var output: OutputOptions
 
     func run() async throws {
-        let (from, to, choice, referrers) = (from, to, choice, withReferrers)
+        let (from, to, choice, referrers, attachments) = (from, to, choice, withReferrers, attachments)
         let path = root.path
         let open = try Adapters.require().openStore
         let settings = try registry.settings()
         let answer = try await Interruption.cancelling {
             try await RegistryOptions.withClient(settings) { client in
                 try await ImageTransfer(client: client, openStore: { try open(path) }).run(
-                    from: from, to: to, choice: choice, withReferrers: referrers)
+                    from: from, to: to, choice: choice, withReferrers: referrers, attaching: attachments)
             }
         }
         switch output.output {

@@ -4,14 +4,16 @@ internal import Foundation
 internal import ImageFormat
 internal import Model
 internal import Ports
+internal import Trust
 
 struct ImageVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "image",
-        abstract: "List, show, export and name the images of a store, and move them from and to registries.",
+        abstract: "List, show, export, name and sign images, and move them from and to registries.",
         subcommands: [
             List.self, Show.self, Tree.self, Why.self, Diff.self, Verify.self, BillOfMaterialsVerb.self,
-            Export.self, Push.self, Pull.self, Copy.self, Tag.self,
+            Vulnerabilities.self,
+            Export.self, Push.self, Pull.self, Copy.self, Tag.self, Sign.self,
         ])
 
     struct List: AsyncParsableCommand {
@@ -62,19 +64,34 @@ struct ImageVerb: AsyncParsableCommand {
             let record = try ImageName.find(image, in: store)
             let image = try LayeredImageReader(store: store).image(record.digest)
             guard output.output == .text else { return try Screen.answer(image) }
+            let signed = try signed(record, store)
             let environment = image.config.environment.sorted { $0.key < $1.key }.map {
                 "\($0.key)=\($0.value)"
             }
             Screen.answer(
-                Screen.table([
-                    ["digest", "\(image.digest)"], ["called", record.called],
-                    [record.service == nil ? "pulled" : "baked", "\(record.bakedAt)"],
-                    ["architecture", image.config.architecture.rawValue],
-                    ["user", image.config.user], ["command", image.config.command.joined(separator: " ")],
-                    ["environment", environment.joined(separator: " ")],
-                    ["packages", record.service == nil ? "unknown" : "\(record.packages)"],
-                    ["layers", "\(image.layers.count), \(ByteCount(bytes: image.size).readable)"],
-                ]))
+                Screen.table(
+                    [
+                        ["digest", "\(image.digest)"], ["called", record.called],
+                        [record.service == nil ? "pulled" : "baked", "\(record.bakedAt)"],
+                        ["architecture", image.config.architecture.rawValue],
+                        ["user", image.config.user],
+                        ["command", image.config.command.joined(separator: " ")],
+                        ["environment", environment.joined(separator: " ")],
+                        ["packages", record.service == nil ? "unknown" : "\(record.packages)"],
+                        ["layers", "\(image.layers.count), \(ByteCount(bytes: image.size).readable)"],
+                    ] + signed))
+        }
+
+        /// What lies beside it, by the keys that it names: whether they signed it, `kiln verify` says.
+        private func signed(_ record: ImageRecord, _ store: any ImageStore) throws -> [[String]] {
+            let keys = (try? KeyFolder(path: root.path + "/keys").ring())?.keys ?? []
+            let signer = StoreSigner(store: store)
+            let subjects = [record.digest, record.index].compactMap { $0 }
+            return try subjects.flatMap { try signer.bundles(of: record.digest, about: $0) }.map { found in
+                let key = keys.first { $0.publicKey.id.text == found.bundle.hint }
+                let name = key?.called ?? "\(found.bundle.hint.prefix(12))…, unknown here"
+                return ["signed", "\(PredicateWord.text(found.statement.predicateType.text)) by \(name)"]
+            }
         }
     }
 

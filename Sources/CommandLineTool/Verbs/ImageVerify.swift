@@ -29,9 +29,11 @@ extension ImageVerb {
 
         func run() async throws {
             let wanted = try spec.read()
-            let lock = try LockFile.read(spec.lockPath)
             let store = try root.openStore()
             let record = try ImageName.find(image ?? wanted.service.text, in: store)
+            let architecture = try LayeredImageReader(store: store).image(record.digest).config.architecture
+            let recipe = wanted.image.byArchitecture.first { $0.architecture == architecture } ?? wanted.image
+            let lock = try LockFile.read(spec.lockPath(recipe))
             let folder = try store.folder("verify") + "/\(getpid())"
             let specFolder = spec.folder
             let openStore = try Adapters.require().openStore
@@ -39,7 +41,7 @@ extension ImageVerb {
             let finding = try await Interruption.cancelling {
                 try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
                 return try await ImageVerification(store: store, empty: try openStore(folder)).verify(
-                    record.digest, wanted.image, specFolder: specFolder, lock: lock, service: wanted.service,
+                    record.digest, recipe, specFolder: specFolder, lock: lock, service: wanted.service,
                     progress: BakeSession.show)
             }
             switch finding {
@@ -56,8 +58,19 @@ extension ImageVerb {
                 throw Failure(
                     .hashMismatch, "baked again it is \(difference.to): \(Verify.first(difference))",
                     at: "\(record.digest)",
-                    suggestion: "see whether the recipe, its files or the lock changed since it was baked")
+                    suggestion: Verify.advice(difference, try ImageContents(record.digest, store: store)))
             }
+        }
+
+        private static func advice(_ difference: ImageDifference, _ contents: ImageContents) -> String {
+            if difference.packages.isEmpty, let file = difference.files.first,
+                case .built(let steps)? = try? contents.why("/" + file.path).origin
+            {
+                return
+                    "\(steps.joined(separator: " or ")) made it: see whether its command takes over the time, "
+                    + "something random or the order of files, or whether its inputs changed"
+            }
+            return "see whether the recipe, its files or the lock changed since it was baked"
         }
 
         /// The first thing that differs.

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Model
+internal import Trust
 internal import WireAPI
 
 struct RolloutVerb: AsyncParsableCommand {
@@ -12,12 +13,13 @@ struct RolloutVerb: AsyncParsableCommand {
               kiln rollout pause hello             keep it where it is
               kiln rollout resume hello            go on
               kiln rollout approve hello           say yes to the gate that waits
+              kiln rollout request hello           what it asks, to be signed on another machine
               kiln rollout promote hello           all traffic to the new release, now
               kiln rollout abort hello             all traffic back to the old one
             """,
         subcommands: [
             RolloutStatusVerb.self, RolloutPause.self, RolloutResume.self, RolloutApprove.self,
-            RolloutPromote.self, RolloutAbort.self,
+            RolloutRequest.self, RolloutPromote.self, RolloutAbort.self,
         ])
 }
 
@@ -27,10 +29,14 @@ struct RolloutOptions: ParsableArguments {
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: OutputOptions
 
-    func say(_ control: RolloutControl, gate: String? = nil, _ words: (Rollout) -> String) async throws {
+    func say(
+        _ control: RolloutControl, gate: String? = nil, approval: [UInt8]? = nil, _ words: (Rollout) -> String
+    ) async throws {
         let key = try service.key()
         let answer: RolloutAnswer = try await daemon.withDaemon {
-            try await $0.post(WirePath.rollout(key, control), RolloutControlRequest(gate: gate))
+            try await $0.post(
+                WirePath.rollout(key, control),
+                RolloutControlRequest(gate: gate, approval: approval.map { Base64.encode($0) }))
         }
         guard output.output == .text, let rollout = answer.rollout else { return try Screen.answer(answer) }
         Screen.answer("\(key): \(words(rollout))")
@@ -62,7 +68,7 @@ struct RolloutResume: AsyncParsableCommand {
         abstract: "Go on with a paused rollout.",
         discussion: """
             Also where its steps paused it, or a gate without an answer, or too little traffic to compare:
-            then it goes on without waiting for that.
+            then it goes on without waiting for that. A gate that takes signed approvals stays shut.
 
             Example:
               kiln rollout resume hello
@@ -80,7 +86,7 @@ struct RolloutPromote: AsyncParsableCommand {
         commandName: "promote",
         abstract: "Give the new release all traffic next, without the steps before that.",
         discussion: """
-            It is still watched, and taken back if it fails.
+            It is still watched, and taken back if it fails. It goes around no gate that takes signed approvals.
 
             Example:
               kiln rollout promote hello
@@ -90,25 +96,6 @@ struct RolloutPromote: AsyncParsableCommand {
 
     func run() async throws {
         try await options.say(.promote) { "\($0.to) is given all traffic next" }
-    }
-}
-
-struct RolloutApprove: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "approve",
-        abstract: "Say yes to the gate that waits for a person.",
-        discussion: """
-            Examples:
-              kiln rollout approve hello
-              kiln rollout approve hello --gate go-live    only if that is the one that waits
-            """)
-
-    @Option(help: "The gate; without it the one that waits.")
-    var gate: String?
-    @OptionGroup var options: RolloutOptions
-
-    func run() async throws {
-        try await options.say(.approve, gate: gate) { "\($0.to) is approved at \($0.place)" }
     }
 }
 

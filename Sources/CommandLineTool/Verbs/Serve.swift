@@ -8,14 +8,26 @@ struct Serve: AsyncParsableCommand {
             Stopping the daemon (Ctrl-C, SIGTERM, even kill -9) leaves services running; the next daemon
             with the same --root takes them up. With --ephemeral it retires everything when it stops.
 
+            What is done is logged, and a signed checkpoint of the log is written a few seconds later: into
+            ROOT/ledger/checkpoint, into each --checkpoint-file, which is best on another machine's disk, and
+            before each --witness. The daemon refuses to start on a log that is shorter than what any of them
+            tells, or another one.
+
             Examples:
               sudo kiln serve
+              sudo kiln serve --checkpoint-file /mnt/elsewhere/checkpoint
               sudo kiln serve --root /tmp/try --ephemeral
             """)
 
     @OptionGroup var daemon: DaemonOptions
     @Flag(help: "Retire every service and leave nothing behind when the daemon stops.")
     var ephemeral = false
+    @Option(
+        help: ArgumentHelp(
+            "A file for the ledger's newest checkpoint, best on another machine's disk. Repeatable.",
+            valueName: "path"), completion: .file())
+    var checkpointFile: [String] = []
+    @OptionGroup var witnesses: WitnessOptions
     @Flag(name: .shortAndLong, help: "Tell more of what goes on.")
     var verbose = false
 
@@ -30,7 +42,8 @@ struct Serve: AsyncParsableCommand {
         }
         try await Adapters.require().serve(
             ServeSettings(
-                root: daemon.root.path, socket: daemon.socketPath, isEphemeral: ephemeral, isVerbose: verbose)
-        )
+                root: daemon.root.path, socket: daemon.socketPath, isEphemeral: ephemeral, isVerbose: verbose,
+                ledgerName: witnesses.ledgerName, checkpointFiles: checkpointFile,
+                witnesses: try witnesses.witnesses()))
     }
 }

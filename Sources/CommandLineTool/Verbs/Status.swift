@@ -7,6 +7,8 @@ struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what runs now.",
         discussion: """
+            In a folder with a kiln.yaml it says, too, where the spec is ahead of what runs.
+
             Examples:
               kiln status                 every service
               kiln status hello           one service, with its instances
@@ -20,18 +22,24 @@ struct Status: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let services = try await daemon.withDaemon { client in
-            guard let service else {
-                return try await client.get(WirePath.status, as: StatusAnswer.self).services
-            }
-            let key = try ServiceKey(parsing: service)
-            return [try await client.get(WirePath.service(key), as: ServiceStatus.self)]
+        let (services, news): ([ServiceStatus], [String]) = try await daemon.withDaemon { client in
+            let found = try await look(client)
+            return (found, output.output == .text ? await SpecNews.look(found, client) : [])
         }
         switch output.output {
         case .json: try Screen.answer(StatusAnswer(services: services))
         case .text where services.isEmpty: Screen.answer("nothing runs here")
         case .text: Screen.answer(services.map(\.text).joined(separator: "\n\n"))
         }
+        for line in news { Screen.note(line) }
+    }
+
+    private func look(_ client: DaemonClient) async throws -> [ServiceStatus] {
+        guard let service else {
+            return try await client.get(WirePath.status, as: StatusAnswer.self).services
+        }
+        let key = try ServiceKey(parsing: service)
+        return [try await client.get(WirePath.service(key), as: ServiceStatus.self)]
     }
 }
 
@@ -51,6 +59,7 @@ extension ServiceStatus {
         if rollout == nil, let lastRollout, lastRollout.outcome != .succeeded {
             lines.append("  " + Screen.coloured("last rollout: \(lastRollout.outcomeText)", .yellow))
         }
+        lines += driftLines
         let rows = instances.map { instance in
             [
                 "  \(instance.id)", instance.phase.rawValue, instance.health.rawValue,
@@ -60,6 +69,17 @@ extension ServiceStatus {
         }
         if !rows.isEmpty { lines.append(Screen.table(rows)) }
         return lines.joined(separator: "\n")
+    }
+
+    /// What differs from the release, and who is in which instance.
+    private var driftLines: [String] {
+        var lines: [String] = []
+        if let drifting, drifting > 0 {
+            let told = "\(counted(drifting, "instance")) drifted: `kiln drift \(key)` says how"
+            lines.append("  " + Screen.coloured(told, .red))
+        }
+        lines += (tainted ?? []).map { "  " + Screen.coloured($0.line, .yellow) }
+        return lines
     }
 
     private var headline: String {

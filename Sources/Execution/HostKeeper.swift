@@ -1,0 +1,71 @@
+internal import Logging
+internal import Model
+internal import Planning
+internal import Ports
+
+/// Looks after what all services share: the host's network and settings, strangers under Kiln's name, the router.
+struct HostKeeper: Sendable {
+    private let world: World
+
+    init(_ world: World) { self.world = world }
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        var book = HostDriftBook()
+        while !Task.isCancelled {
+            await look(&book)
+            try? await world.clock.sleep(for: Bounds.hostLook)
+        }
+    }
+
+    private func look(_ book: inout HostDriftBook) async {
+        let found: [Drift]
+        do {
+            found = try await world.platform.hostDrifts() + world.router.observe().drifts
+        } catch {
+            return world.logger.warning("host not looked at", metadata: ["error": "\(error)"])
+        }
+        for action in book.take(found, at: world.clock.now) {
+            switch action {
+            case .tell(let drift): await record(.drift, "the host drifted: \(drift.message)", drift)
+            case .setRight(let drift): await setRight(drift)
+            case .giveUp(let drift):
+                await record(
+                    .drift,
+                    "\(drift.subject) is changed again and again, and is left as it is: \(drift.message)",
+                    drift)
+            case .over(let drift):
+                world.logger.notice("no longer drifts", metadata: ["subject": "\(drift.subject)"])
+            }
+        }
+    }
+
+    private func setRight(_ drift: Drift) async {
+        do {
+            if drift.kind == .router {
+                try await world.router.setRight()
+            } else {
+                try await world.platform.setRight(drift)
+            }
+            await record(.repair, "\(drift.subject) is as it was again", drift)
+        } catch {
+            await record(
+                .repair, "\(drift.subject) could not be put back: \(Failure.list(error)[0].message)", drift)
+        }
+    }
+
+    private func record(_ kind: LedgerEntry.Kind, _ message: String, _ drift: Drift) async {
+        var details = [
+            "kind": drift.kind.rawValue, "subject": drift.subject, "source": drift.source.rawValue,
+        ]
+        details["expected"] = drift.expected
+        details["found"] = drift.found
+        world.logger.warning(
+            "host drift", metadata: ["message": "\(message)", "kind": "\(drift.kind.rawValue)"])
+        let entry = LedgerEntry(
+            kind, message, at: world.clock.now, by: LedgerEntry.daemon, details: details)
+        do { _ = try await world.ledger.append([entry]) } catch {
+            world.logger.error("drift not in the ledger", metadata: ["error": "\(error)"])
+        }
+    }
+}

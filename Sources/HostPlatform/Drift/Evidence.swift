@@ -1,0 +1,165 @@
+internal import Crypto
+internal import FoundationEssentials
+internal import Glibc
+package import Model
+
+extension HostPlatform {
+    package func keepEvidence(of id: InstanceID, about drifts: [Drift]) async throws -> KeptEvidence {
+        guard let known = known(id)?.0 else {
+            throw Failure(.notFound, "there is no instance \(id)", at: id.text)
+        }
+        let group = runtime.groups.processes(in: runtime.group(of: id.text))
+        return try await Blocking.run { [self] in
+            try Evidence(
+                root: root, id: id, record: known.record, first: known.running?.process, group: group
+            )
+            .write(about: drifts)
+        }
+    }
+}
+
+/// What can be said of an instance before it is replaced, in one file.
+struct Evidence {
+    let root: HostRoot
+    let id: InstanceID
+    let record: InstanceRecord
+    let first: LiveProcess?
+    /// Those in its control group.
+    let group: Set<Int32>
+
+    enum Limit {
+        static let processes = 200
+        /// Of each process.
+        static let descriptors = 100
+        static let lines = 200
+        static let lineBytes = 2000
+        static let text = 4096
+        static let mounts = 64 << 10
+        /// Bytes of the whole file: what would make it longer is left out, and said so.
+        static let bytes = 1 << 20
+        /// Files that are kept; the oldest go first.
+        static let kept = 100
+    }
+
+    /// Writes the file whole, or throws and leaves nothing.
+    func write(about drifts: [Drift]) throws -> KeptEvidence {
+        let bytes = try content(about: drifts)
+        try Files.makeFolder(root.evidence, mode: 0o700)
+        let names = Files.names(in: root.evidence)
+        // The names of one instance end with a number that only grows.
+        let used = names.compactMap { name in
+            name.hasPrefix("\(id)-") && name.hasSuffix(".json")
+                ? Int(name.dropFirst(id.text.count + 1).dropLast(5)) : nil
+        }
+        let path = "\(root.evidence)/\(id)-\((used.max() ?? 0) + 1).json"
+        try Files.replace(path, with: bytes, durably: true, mode: 0o600)
+        trim()
+        return KeptEvidence(digest: Model.Digest(bytes: SHA256.hash(data: bytes)), path: path)
+    }
+
+    private func trim() {
+        let names = Files.names(in: root.evidence)
+        guard names.count > Limit.kept else { return }
+        let dated = names.map { name -> (Int, Int, String) in
+            var info = stat()
+            _ = lstat("\(root.evidence)/\(name)", &info)
+            return (info.st_mtim.tv_sec, info.st_mtim.tv_nsec, name)
+        }
+        for (_, _, name) in dated.sorted(by: <).prefix(names.count - Limit.kept) {
+            unlink("\(root.evidence)/\(name)")
+        }
+    }
+
+    // MARK: Content
+
+    private func content(about drifts: [Drift]) throws -> [UInt8] {
+        var parts: [String: JSONValue] = [
+            "instance": .string(id.text), "image": .string(record.image.description),
+            "release": .string("\(record.release)"), "at": .string("\(HostPlatform.now)"),
+            "drifts": try JSONValue(parsing: Array(JSONEncoder().encode(drifts))),
+        ]
+        let members = processes
+        // The most telling first: what no longer fits is left out.
+        let rest: [(String, () -> JSONValue)] = [
+            ("processes", { .array(members.map(process)) }), ("log", { log }), ("scratch", { scratch }),
+            ("sockets", { sockets }), ("mounts", { mounts }),
+        ]
+        var leftOut: [JSONValue] = []
+        for (name, part) in rest {
+            let value = part()
+            let size = JSONValue.object(parts).bytes.count + value.bytes.count
+            if size < Limit.bytes { parts[name] = value } else { leftOut.append(.string(name)) }
+        }
+        parts["left-out"] = .array(leftOut)
+        return JSONValue.object(parts).bytes
+    }
+
+    /// All that are in its control group or in one of its namespaces.
+    private var processes: [ProcessView] {
+        guard let first, let own = ProcessView(first.pid), own.startTime == first.startTime else {
+            return group.sorted().prefix(Limit.processes).compactMap { ProcessView($0) }
+        }
+        let here = ProcessView(getpid())?.namespaces ?? Namespaces()
+        let found = ProcessFile.numbers().compactMap { ProcessView($0) }.filter { view in
+            group.contains(view.pid)
+                || (0..<Namespaces.own).contains { index in
+                    let inode = view.namespaces.inodes[index]
+                    return inode != 0 && inode == own.namespaces.inodes[index] && inode != here.inodes[index]
+                }
+        }
+        return Array(found.sorted { $0.pid < $1.pid }.prefix(Limit.processes))
+    }
+
+    private func process(_ view: ProcessView) -> JSONValue {
+        let status = ProcessFile.read(view.pid, "status", limit: 8192).flatMap {
+            ProcessConfinement(status: $0)
+        }
+        let arguments = (ProcessFile.read(view.pid, "cmdline", limit: Limit.text) ?? []).split(separator: 0)
+        let files = Files.names(in: "/proc/\(view.pid)/fd").prefix(Limit.descriptors).compactMap { name in
+            ProcessFile.link("/proc/\(view.pid)/fd/\(name)").map { JSONValue.string("\(name) \($0)") }
+        }
+        return .object([
+            "pid": .number(Int(view.pid)), "parent": .number(Int(view.parent)),
+            "started": .number(Int(truncatingIfNeeded: view.startTime)),
+            "program": .string(view.programPath ?? ""),
+            "arguments": .array(arguments.map { .string(String(decoding: $0, as: UTF8.self)) }),
+            "users": .array((status?.users ?? []).map { .number(Int($0)) }), "files": .array(files),
+        ])
+    }
+
+    private var mounts: JSONValue {
+        guard let table = text("mountinfo", limit: Limit.mounts) else { return .null }
+        return .array(table.split(separator: "\n").map { .string(String($0)) })
+    }
+
+    private var sockets: JSONValue {
+        .object(
+            Dictionary(
+                uniqueKeysWithValues: ["tcp", "tcp6", "udp", "udp6", "unix"].map { name in
+                    let rows = (text("net/\(name)", limit: Limit.mounts) ?? "").split(separator: "\n")
+                    return (name, JSONValue.array(rows.map { .string(String($0)) }))
+                }))
+    }
+
+    private func text(_ name: String, limit: Int) -> String? {
+        guard let first, first.isAlive else { return nil }
+        return ProcessFile.read(first.pid, name, limit: limit).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private var log: JSONValue {
+        .array(
+            LogFile(path: root.log(id)).lines(Limit.lines).map {
+                .string("\($0.at) \($0.stream) \($0.text.prefix(Limit.lineBytes))")
+            })
+    }
+
+    private var scratch: JSONValue {
+        guard let first, first.isAlive, let table = ProcessFile.read(first.pid, "mountinfo") else {
+            return .null
+        }
+        var walk = ScratchWalk(root: "/proc/\(first.pid)/root")
+        for mount in MountList(table).mounts
+        where mount.rest.contains(" tmpfs ") && !mount.path.hasPrefix("/proc") { walk.visit(mount.path) }
+        return .array(walk.files)
+    }
+}

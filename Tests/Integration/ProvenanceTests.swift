@@ -1,0 +1,160 @@
+import Foundation
+import Model
+import Testing
+import TestKit
+
+/// What a bake says of itself, in a registry, for policies and for cosign.
+extension OnThisHost {
+    @Suite(.timeLimit(.minutes(10))) struct ProvenanceTests {
+        private static let hasRegistry =
+            FileManager.default.isExecutableFile(atPath: "/usr/bin/docker-registry") && Peer.has("git")
+
+        /// The example in a Git repository of its own, baked and pushed.
+        private struct Stage {
+            let site: Site
+            let registry: Peer.Daemon
+            let name: String
+            let publicKey: String
+            var spec: String { "\(site.folder)/v1/kiln.yaml" }
+
+            init() throws {
+                site = try Site()
+                let folder = site.folder
+                let address = "127.0.0.1:\(site.port)"
+                name = "\(address)/hello:v1"
+                try """
+                version: 0.1
+                log: {level: error, accesslog: {disabled: true}}
+                storage: {filesystem: {rootdirectory: \(folder)/registry}}
+                http: {addr: "\(address)"}
+
+                """.write(toFile: "\(folder)/registry.yml", atomically: true, encoding: .utf8)
+                registry = try Peer.Daemon(
+                    "docker-registry", ["serve", "\(folder)/registry.yml"], log: "\(folder)/registry.log",
+                    probe: "curl -sf http://\(address)/v2/")
+                let made = try site.kiln("key", "generate", "ci", "--role", "build", "--no-passphrase")
+                let baked = try site.kiln("bake", "--file", "\(folder)/v1/kiln.yaml")
+                let pushed = try site.kiln("image", "push", "hello", name)
+                for said in [made, baked, pushed] where said.status != 0 {
+                    throw Failure(.commandFailed, said.errors)
+                }
+                publicKey = shell("echo '\(site.root)'/keys/ci-*.pub").output.trimmingCharacters(
+                    in: .newlines)
+                git("init -q -b main && git add -A && git commit -q -m first")
+                git("remote add origin https://ann:secret@git.example/shop.git")
+            }
+
+            @discardableResult
+            func git(_ arguments: String) -> String {
+                let said = shell(
+                    "cd '\(site.folder)/v1' && export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b.example GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b.example && git \(arguments)"
+                )
+                return said.output.trimmingCharacters(in: .newlines)
+            }
+
+            func sign() throws -> KilnProgram.Result {
+                try site.kiln(
+                    "image", "sign", "hello", name, "--key", "ci", "--provenance", "--sbom", "--builder",
+                    "https://ci.example/runner", "--file", spec)
+            }
+
+            func verify(_ more: String...) throws -> KilnProgram.Result {
+                try KilnProgram.run(["verify", name, "--key", publicKey] + more)
+            }
+
+            func cosign(_ generation: String, _ type: String) -> (status: Int32, output: String) {
+                shell(
+                    "HOME='\(site.folder)' \(Peer.find("cosign-\(generation)") ?? "cosign") verify-attestation --type \(type) --key '\(publicKey)' --insecure-ignore-tlog --allow-insecure-registry --allow-http-registry \(name) 2>/dev/null"
+                )
+            }
+        }
+
+        @Test(.enabled(if: hasRegistry, "skipped: no docker-registry or no git"))
+        func `a provenance names builder, commit and every package, and policies hold to it`() throws {
+            let stage = try Stage()
+            let (builder, source) = ("https://ci.example/runner", "https://git.example/shop")
+            func refused(_ said: KilnProgram.Result, _ words: String) {
+                #expect(said.status == 1 && said.errors.contains(words), "\(said.errors)")
+            }
+            refused(try stage.verify("--require", "provenance"), "rule unsigned:")
+
+            // With a change that no commit has.
+            shell("touch '\(stage.site.folder)/v1/new'")
+            let dirty = try stage.sign()
+            #expect(dirty.status == 0, "\(dirty.errors)")
+            let strict = ["--builder", builder, "--source", source, "--max-age", "1d"]
+            refused(
+                try stage.verify(strict[0], strict[1], strict[2], strict[3]),
+                "rule source: the image was baked with changes that no commit has")
+            #expect(
+                try stage.verify(strict[0], strict[1], strict[2], strict[3], "--allow-dirty").status == 0)
+
+            // As it was committed.
+            shell("rm '\(stage.site.folder)/v1/new'")
+            let clean = try stage.sign()
+            #expect(clean.status == 0, "\(clean.errors)")
+            #expect(try stage.verify("--require", "sbom").status == 0)
+            let good = try stage.verify(strict[0], strict[1], strict[2], strict[3], strict[4], strict[5])
+            #expect(good.status == 0, "\(good.errors)")
+            refused(
+                try stage.verify("--builder", builder + "2"),
+                "rule builder: the builder https://ci.example/runner is not allowed")
+            refused(
+                try stage.verify("--source", source + "2"),
+                "rule source: the source https://git.example/shop is not allowed")
+            refused(try stage.verify("--max-age", "1ms"), "rule age:")
+
+            // A recipe that does not give this image is not said to.
+            try stage.site.edit("v1") { $0.replacing("user: www-data", with: "user: root") }
+            let other = try stage.sign()
+            #expect(other.status == 2 && other.errors.contains("this recipe gives"), "\(other.errors)")
+        }
+
+        @Test(
+            .enabled(if: hasRegistry, "skipped: no docker-registry or no git"),
+            .enabled(if: Peer.has("cosign-2") || Peer.has("cosign-3"), "skipped: no cosign"))
+        func `cosign verifies the provenance by its type, and no other type`() throws {
+            let stage = try Stage()
+            let signed = try stage.sign()
+            try #require(signed.status == 0, "\(signed.errors)")
+            let lock = try JSONValue(
+                parsing: Array(
+                    try Data(contentsOf: URL(fileURLWithPath: "\(stage.site.folder)/v1/kiln.lock"))))
+            let packages = try #require(lock["packages"]?.elements?.count)
+            for generation in ["2", "3"] where Peer.has("cosign-\(generation)") {
+                let said = stage.cosign(generation, "slsaprovenance1")
+                try #require(said.status == 0, "cosign \(generation): \(said.output)")
+                let envelope = try JSONValue(parsing: Array(said.output.utf8))
+                let payload = Data(base64Encoded: envelope["payload"]?.text ?? "") ?? Data()
+                let statement = try JSONValue(parsing: Array(payload))
+                let build = statement["predicate"]?["buildDefinition"]
+                #expect(build?["buildType"]?.text == "urn:kiln:bake:v1")
+                let dependencies = build?["resolvedDependencies"]?.elements ?? []
+                #expect(dependencies.count == packages + 1)
+                #expect(
+                    dependencies.allSatisfy {
+                        let uri = $0["uri"]?.text ?? ""
+                        return uri.hasPrefix("pkg:deb/debian/") && $0["digest"]?["sha256"]?.text != nil
+                            || uri == "git+https://git.example/shop"
+                    })
+                let source = build?["externalParameters"]?["source"]
+                #expect(source?["commit"]?.text == stage.git("rev-parse HEAD"))
+                #expect(source?["isDirty"] == .bool(false))
+                #expect(!String(decoding: payload, as: UTF8.self).contains("secret"))
+                let bill = stage.cosign(generation, "spdxjson")
+                try #require(bill.status == 0, "cosign \(generation): \(bill.output)")
+                let signedBill = try JSONValue(parsing: Array(bill.output.utf8))["payload"]?.text ?? ""
+                let spdx = try JSONValue(parsing: Array(Data(base64Encoded: signedBill) ?? Data()))[
+                    "predicate"]
+                #expect(spdx?["spdxVersion"]?.text == "SPDX-2.3")
+                #expect(spdx?["packages"]?.elements?.count ?? 0 > packages)
+                let other = stage.cosign(generation, "vuln")
+                #expect(other.status != 0)
+                judged(
+                    by: "cosign \(generation)", "provenance and SPDX by type, another type",
+                    accepted: [said, bill].count { $0.status == 0 }, of: 2,
+                    refused: other.status != 0 ? 1 : 0, of: 1)
+            }
+        }
+    }
+}
