@@ -70,17 +70,18 @@ let package = Package(
         library("ImageFormat", ["Model", "CDeflate", "CLZMA", "CZstd", "CLibdeflate", crypto]),
         library("Trust", ["Model", crypto, cryptoExtras]),
         library("Ports", ["Model"]),
+        library("Threads"),
         library("WireAPI", ["Model"]),
 
-        library("Baking", ["Model", "ImageFormat", "Ports", asyncHTTPClient, nio, nioHTTP1]),
+        library("Baking", ["Model", "ImageFormat", "Ports", "Threads", asyncHTTPClient, nio, nioHTTP1]),
         library("Execution", ["Model", "Planning", "Trust", "Ports", logging]),
-        library("HostPlatform", ["Model", "Ports", "WireAPI", "CLinux", crypto, logging]),
+        library("HostPlatform", ["Model", "Ports", "Threads", "WireAPI", "CLinux", crypto, logging]),
         library("Storage", ["Model", "Ports", "Trust", grdb]),
         library("Notary", ["Model", "Ports", "Trust", asyncHTTPClient, nio, nioHTTP1, nioPosix]),
         library("GateClient", ["Model", "Ports", asyncHTTPClient, nio, nioHTTP1, nioPosix]),
         library(
             "RegistryClient",
-            ["Model", "ImageFormat", "Ports", asyncHTTPClient, nio, nioHTTP1, nioPosix, nioSSL]),
+            ["Model", "ImageFormat", "Ports", "Threads", asyncHTTPClient, nio, nioHTTP1, nioPosix, nioSSL]),
 
         library(
             "WebServer",
@@ -89,7 +90,7 @@ let package = Package(
             "CommandLineTool",
             [
                 "Model", "WireAPI", "SpecFile", "ImageFormat", "Trust", "Baking", "RegistryClient",
-                "Notary", "Ports", argumentParser,
+                "Notary", "Ports", "Threads", argumentParser,
             ]),
 
         .executableTarget(
@@ -123,7 +124,8 @@ let package = Package(
         tests(
             "BakingTests",
             ["Model", "Ports", "ImageFormat", "Baking", "Storage", "TestKit", "TestWeb", nioHTTP1]),
-        tests("HostPlatformTests", ["Model", "Ports", "WireAPI", "HostPlatform", "CLinux", logging]),
+        tests(
+            "HostPlatformTests", ["Model", "Ports", "Threads", "WireAPI", "HostPlatform", "CLinux", logging]),
         tests("StorageTests", ["Model", "Ports", "Trust", "Storage", "TestKit", grdb]),
         tests(
             "ExecutionTests",

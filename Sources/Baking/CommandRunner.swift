@@ -1,6 +1,7 @@
 import Dispatch
 import Glibc
 import Model
+import Threads
 
 /// The one place of this target that runs programs. Each gets its own process group, /dev/null to read from and
 /// no environment but its own; a cancelled task or a passed deadline ends the whole group.
@@ -21,11 +22,7 @@ enum CommandRunner {
         let program = try locate(command, package: package)
         let child = try Child(program, command)
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                DispatchQueue.global().async {
-                    continuation.resume(with: Result { try child.wait(command, timeout: timeout) })
-                }
-            }
+            try await Blocking.run { try child.wait(command, timeout: timeout) }
         } onCancel: {
             child.kill()
         }

@@ -1,6 +1,6 @@
-internal import Dispatch
 internal import Foundation
 internal import Model
+internal import Threads
 
 /// One HTTP/1.1 exchange with a daemon on this host (RFC 9112). A general client brings threads, event loops and TLS up
 /// first: most of the time that a small verb takes.
@@ -23,16 +23,11 @@ struct DaemonSocket: Sendable {
 
     static let longestAnswer = 64 << 20
     private static let longestHead = 64 << 10
-    private static let queue = DispatchQueue(label: "kiln.daemon", attributes: .concurrent)
 
     /// Throws a `Fault`.
     func exchange(_ method: String, _ target: String, body: Data?) async throws -> Answer {
         let request = DaemonSocket.request(method, target, body: body)
-        return try await withCheckedThrowingContinuation { continuation in
-            DaemonSocket.queue.async {
-                continuation.resume(with: Result { try exchangeNow(request) })
-            }
-        }
+        return try await Blocking.run { try exchangeNow(request) }
     }
 
     static func request(_ method: String, _ target: String, body: Data?) -> Data {

@@ -1,6 +1,7 @@
 internal import Dispatch
 internal import Foundation
 internal import Model
+internal import Threads
 internal import WireAPI
 
 /// The person's end of a session: what is typed goes there, what comes is shown, and the exit status is passed on.
@@ -29,11 +30,7 @@ struct SessionClient {
 
     /// Connects, and returns how the session ended.
     func run() async throws -> SessionEnd {
-        try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue(label: "kiln.session").async {
-                continuation.resume(with: Result { try runNow() })
-            }
-        }
+        try await Blocking.run { try runNow() }
     }
 
     private func runNow() throws -> SessionEnd {

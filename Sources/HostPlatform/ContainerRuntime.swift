@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import Model
+internal import Threads
 
 /// The OCI runtime that works on this host, and how it has to be called.
 struct ContainerRuntime: Sendable {

@@ -1,5 +1,6 @@
 internal import Model
 internal import Synchronization
+internal import Threads
 
 /// Whether the proxy does what it was told, and its files say what was written.
 extension HAProxyRouter {

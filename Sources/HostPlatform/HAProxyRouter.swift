@@ -2,6 +2,7 @@ internal import Glibc
 package import Model
 internal import Ports
 internal import Synchronization
+internal import Threads
 
 /// Splits traffic by one HAProxy for all services of a root.
 ///

@@ -1,5 +1,6 @@
 internal import Glibc
 package import Model
+internal import Threads
 
 extension HostPlatform {
     package func execute(_ command: [String], in id: InstanceID, timeout: Span) async throws -> Int {

@@ -1,6 +1,7 @@
 internal import Glibc
 package import Model
 internal import Synchronization
+internal import Threads
 
 extension HostPlatform {
     package func remove(_ id: InstanceID, grace: Span) async throws {

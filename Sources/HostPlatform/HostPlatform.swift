@@ -4,6 +4,7 @@ package import Logging
 package import Model
 package import Ports
 internal import Synchronization
+internal import Threads
 
 /// Instances on this one Linux host: containers by crun or runc, each with conmon as its monitor, on read-only EROFS
 /// images, behind a bridge.

@@ -1,7 +1,7 @@
 internal import CLinux
-internal import Dispatch
 internal import Glibc
 package import Model
+internal import Threads
 
 /// The one place of this adapter that turns a `Command` into a process.
 package struct ProcessRunner: Sendable {
@@ -130,20 +130,5 @@ enum Monotonic {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
-    }
-}
-
-/// Runs blocking calls away from the threads that Swift's tasks share.
-enum Blocking {
-    private static let queue = DispatchQueue(label: "kiln.blocking", attributes: .concurrent)
-
-    /// For what nobody waits for.
-    static func begin(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
-
-    static func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result
-    {
-        try await withCheckedThrowingContinuation { continuation in
-            queue.async { continuation.resume(with: Swift.Result(catching: body)) }
-        }
     }
 }

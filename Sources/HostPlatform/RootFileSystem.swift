@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Model
 internal import Ports
+internal import Threads
 
 /// The file systems of images: one EROFS file each, mounted read-only once and shared by all instances.
 ///

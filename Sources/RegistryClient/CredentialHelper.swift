@@ -2,6 +2,7 @@ internal import Foundation
 internal import ImageFormat
 internal import Model
 internal import Synchronization
+internal import Threads
 
 /// `docker-credential-NAME get`: the server on its standard input, JSON on its standard output.
 struct CredentialHelper: Sendable {
@@ -49,30 +50,25 @@ struct CredentialHelper: Sendable {
         process.standardError = FileHandle.nullDevice
         let running = Running(process)
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                DispatchQueue.global().async {
-                    do {
-                        try process.run()
-                    } catch {
-                        return continuation.resume(
-                            throwing: Failure(.toolMissing, "\(program) cannot be run", cause: error))
-                    }
-                    let deadline = DispatchWorkItem { running.stop() }
-                    DispatchQueue.global().asyncAfter(
-                        deadline: .now() + .milliseconds(Limit.patience.milliseconds), execute: deadline)
-                    try? input.fileHandleForWriting.write(contentsOf: Data(server.utf8))
-                    try? input.fileHandleForWriting.close()
-                    var bytes: [UInt8] = []
-                    while let data = try? output.fileHandleForReading.read(upToCount: Limit.answer),
-                        !data.isEmpty
-                    {
-                        bytes += data
-                        if bytes.count > Limit.answer { running.stop() }
-                    }
-                    process.waitUntilExit()
-                    deadline.cancel()
-                    continuation.resume(returning: (process.terminationStatus, bytes))
+            try await Blocking.run {
+                do { try process.run() } catch {
+                    throw Failure(.toolMissing, "\(program) cannot be run", cause: error)
                 }
+                let deadline = DispatchWorkItem { running.stop() }
+                DispatchQueue.global().asyncAfter(
+                    deadline: .now() + .milliseconds(Limit.patience.milliseconds), execute: deadline)
+                try? input.fileHandleForWriting.write(contentsOf: Data(server.utf8))
+                try? input.fileHandleForWriting.close()
+                var bytes: [UInt8] = []
+                while let data = try? output.fileHandleForReading.read(upToCount: Limit.answer),
+                    !data.isEmpty
+                {
+                    bytes += data
+                    if bytes.count > Limit.answer { running.stop() }
+                }
+                process.waitUntilExit()
+                deadline.cancel()
+                return (process.terminationStatus, bytes)
             }
         } onCancel: {
             running.stop()

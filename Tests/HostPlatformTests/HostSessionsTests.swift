@@ -3,6 +3,7 @@ import Glibc
 import Model
 import Ports
 import Testing
+import Threads
 import WireAPI
 
 @testable import HostPlatform

@@ -2,6 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import Model
 internal import Ports
+internal import Threads
 
 extension HostPlatform {
     /// The users of an instance that is being launched, with its image mounted for them; nil: those of the host.

@@ -2,6 +2,7 @@ internal import Crypto
 internal import FoundationEssentials
 internal import Glibc
 package import Model
+internal import Threads
 
 extension HostPlatform {
     package func keepEvidence(of id: InstanceID, about drifts: [Drift]) async throws -> KeptEvidence {

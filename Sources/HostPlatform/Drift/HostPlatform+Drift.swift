@@ -1,5 +1,6 @@
 internal import Glibc
 package import Model
+internal import Threads
 
 extension HostPlatform {
     private enum Limit {

@@ -5,6 +5,7 @@ internal import Glibc
 package import Model
 package import Ports
 internal import Synchronization
+internal import Threads
 
 /// Sessions in the instances of one host: each has a thread, a socket, a control group below its instance's, and a
 /// recording under ROOT/sessions.
