@@ -125,7 +125,8 @@ let package = Package(
             "BakingTests",
             ["Model", "Ports", "ImageFormat", "Baking", "Storage", "TestKit", "TestWeb", nioHTTP1]),
         tests(
-            "HostPlatformTests", ["Model", "Ports", "Threads", "WireAPI", "HostPlatform", "CLinux", logging]),
+            "HostPlatformTests",
+            ["Model", "Ports", "TestKit", "Threads", "WireAPI", "HostPlatform", "CLinux", logging]),
         tests("StorageTests", ["Model", "Ports", "Trust", "Storage", "TestKit", grdb]),
         tests(
             "ExecutionTests",
@@ -136,7 +137,7 @@ let package = Package(
             ["Model", "Ports", "Trust", "Notary", "Storage", "TestKit", "TestWeb", nioHTTP1]),
         tests("WireAPITests", ["Model", "WireAPI", "TestKit"]),
         tests("CommandLineToolTests", ["Model", "WireAPI", "Trust", "CommandLineTool", "TestKit"]),
-        tests("GateClientTests", ["Model", "Ports", "GateClient", nio, nioHTTP1, nioPosix]),
+        tests("GateClientTests", ["Model", "Ports", "GateClient", "TestKit", nio, nioHTTP1, nioPosix]),
         tests(
             "RegistryClientTests",
             [

@@ -65,7 +65,7 @@ extension GateClient {
         } catch is CancellationError {
             throw NoReply(reason: "the question was given up")
         } catch let error as HTTPClientError {
-            throw NoReply(reason: GateClient.words(for: error, timeout))
+            throw NoReply(reason: words(for: error, timeout))
         } catch let error as NIOConnectionError {
             let refusal = error.connectionErrors.first.map { GateClient.words(for: $0.error) }
             throw NoReply(reason: "no connection: \(refusal ?? "the name is not known")")
@@ -82,9 +82,9 @@ extension GateClient {
         (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
     }
 
-    private static func words(for error: HTTPClientError, _ timeout: Span) -> String {
+    private func words(for error: HTTPClientError, _ timeout: Span) -> String {
         switch error {
-        case .connectTimeout: "no connection within \(min(timeout, Limit.connect))"
+        case .connectTimeout: "no connection within \(min(timeout, patience.connect))"
         case .deadlineExceeded, .readTimeout: "no whole answer within \(timeout)"
         case .remoteConnectionClosed: "the answer is not whole"
         default: "\(error)"

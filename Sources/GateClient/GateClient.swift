@@ -7,10 +7,23 @@ internal import Ports
 /// Asks over HTTP on behalf of gates: the new instances themselves, hooks, and Prometheus.
 package struct GateClient: GateKeeper {
     let client: HTTPClient
+    let patience: Patience
 
-    package init() {
+    /// How long an answer may take.
+    package struct Patience: Sendable {
+        package var connect = Span.seconds(5)
+        /// One whole exchange with an instance or with Prometheus.
+        package var answer = Span.seconds(10)
+        /// One whole exchange with a hook, which may do its work before it answers.
+        package var hook = Span.seconds(30)
+
+        package init() {}
+    }
+
+    package init(_ patience: Patience = Patience()) {
+        self.patience = patience
         var configuration = HTTPClient.Configuration()
-        configuration.timeout.connect = .milliseconds(Int64(Limit.connect.milliseconds))
+        configuration.timeout.connect = .milliseconds(Int64(patience.connect.milliseconds))
         // What another address says is not what was asked for.
         configuration.redirectConfiguration = .disallow
         // Gates ask again by themselves, and a refusal is to be told at once.
@@ -22,11 +35,6 @@ package struct GateClient: GateKeeper {
     package func close() async throws { try await client.shutdown() }
 
     enum Limit {
-        static let connect = Span.seconds(5)
-        /// One whole exchange with an instance or with Prometheus.
-        static let answer = Span.seconds(10)
-        /// One whole exchange with a hook, which may do its work before it answers.
-        static let hook = Span.seconds(30)
         /// Instances asked at the same time.
         static let atOnce = 16
         /// Synthetic probes under way at the same time: few, so that they do not wait for each other.

@@ -11,7 +11,7 @@ struct HTTPGate: Sendable {
 
     func ask(_ check: GateCheck, with client: GateClient) async -> GateAnswer {
         guard !check.targets.isEmpty else { return .unanswered(reason: "no instance can be asked") }
-        let timeout = min(GateClient.Limit.answer, check.gate.timeout)
+        let timeout = min(client.patience.answer, check.gate.timeout)
         var worst = GateAnswer.passed(
             detail: "\(counted(check.targets.count, "instance")) answered GET \(path) with \(status)"
                 + (body == nil ? "" : " and the text"))

@@ -36,7 +36,7 @@ extension GateClient {
         let request = HTTPClientRequest(url: "\(server)/api/v1/query?query=\(text)")
         let reply: Reply
         do {
-            reply = try await exchange(request, timeout: Limit.answer, reading: Limit.words)
+            reply = try await exchange(request, timeout: patience.answer, reading: Limit.words)
         } catch {
             return .none(reason: "\(server): \(error.reason)")
         }

@@ -5,7 +5,7 @@ internal import Model
 extension GateClient {
     func visit(_ path: String, _ count: Int, _ check: GateCheck) async -> GateAnswer {
         guard let target = check.targets.first else { return .unanswered(reason: "nothing is routed yet") }
-        let timeout = min(Limit.answer, check.gate.timeout)
+        let timeout = min(patience.answer, check.gate.timeout)
         let answered = await withTaskGroup { group in
             for first in 0..<min(count, Limit.visitsAtOnce) {
                 group.addTask {

@@ -32,7 +32,7 @@ extension GateClient {
             request.headers.add(name: "Idempotency-Key", value: check.idempotencyKey)
             request.body = .bytes(try encoder.encode(message))
             reply = try await exchange(
-                request, timeout: min(Limit.hook, check.gate.timeout), reading: Limit.words)
+                request, timeout: min(patience.hook, check.gate.timeout), reading: Limit.words)
         } catch let error as NoReply {
             return .unanswered(reason: "POST \(url): \(error.reason)")
         } catch {

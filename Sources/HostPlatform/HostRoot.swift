@@ -116,30 +116,31 @@ package struct InstanceFolder: Sendable {
     var exitFolder: String { path + "/exit" }
 }
 
-/// The bounds of this adapter's waits, loops and files.
+/// The bounds of this adapter's waits, loops and files. Those of waits end what hangs; a host with too much to do may be
+/// slow for seconds, and what it does is no failure then.
 enum Limit {
     static let tagAttempts = 8
     /// How long the monitor may take to tell the process number.
-    static let create = Span.seconds(30)
+    static let create = Span.seconds(60)
     /// crun leaves one page of 4 KiB for each in what covers the hierarchies of version 2, which holds 1 MiB.
     static let launchesInNamespace = 100
-    static let start = Span.seconds(30)
+    static let start = Span.seconds(60)
     /// How long a monitor may take to write the exit status of a process that ended.
-    static let monitorFarewell = Span.seconds(2)
+    static let monitorFarewell = Span.seconds(5)
     /// How long the kernel may take to end a killed process.
-    static let kill = Span.seconds(10)
+    static let kill = Span.seconds(30)
     static let makeImage = Span.seconds(600)
     /// Bytes of one instance's log; the monitor begins anew when it is full.
     static let log = 16 << 20
     /// Logs of removed instances that are kept.
     static let oldLogs = 200
-    static let firewall = Span.seconds(10)
-    static let proxyStart = Span.seconds(5)
-    static let proxyReload = Span.seconds(10)
-    static let proxyCheck = Span.seconds(20)
+    static let firewall = Span.seconds(60)
+    static let proxyStart = Span.seconds(30)
+    static let proxyReload = Span.seconds(30)
+    static let proxyCheck = Span.seconds(30)
     static let proxyStop = Span.seconds(5)
     static let portRelease = Span.seconds(1)
-    static let proxyAnswer = Span.seconds(5)
+    static let proxyAnswer = Span.seconds(15)
     /// Bytes of the proxy's file that are read back.
     static let proxyFile = 64 << 20
     /// How long a server may keep its last connections when it is told to go.

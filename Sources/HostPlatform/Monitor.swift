@@ -91,11 +91,12 @@ struct Monitor {
         var bytes: [UInt8] = []
         while bytes.count < 65_536 {
             var wait = pollfd(fd: file.number, events: Int16(POLLIN), revents: 0)
-            let rest = deadline - Monotonic.now
-            guard rest > 0, poll(&wait, 1, Int32(min(rest, 60_000))) >= 0 || errno == EINTR else {
-                return nil
+            let rest = max(0, deadline - Monotonic.now)
+            guard poll(&wait, 1, Int32(min(rest, 60_000))) >= 0 || errno == EINTR else { return nil }
+            guard wait.revents != 0 else {
+                if rest == 0 { return nil }
+                continue
             }
-            guard wait.revents != 0 else { continue }
             var buffer = [UInt8](repeating: 0, count: 4096)
             let count = read(file.number, &buffer, buffer.count)
             guard count > 0 else { return bytes.isEmpty ? nil : bytes }

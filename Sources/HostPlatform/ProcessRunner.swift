@@ -46,19 +46,20 @@ package struct ProcessRunner: Sendable {
         var streams = [Capture(output.reading), Capture(errors.reading)]
         var hasEnded = false
         while !hasEnded {
-            let rest = deadline - Monotonic.now
-            guard rest > 0 else {
-                child.signal(SIGKILL)
-                _ = child.wait()
-                throw Failure(.timedOut, "\(command.program) took longer than \(limit)")
-            }
+            let rest = max(0, deadline - Monotonic.now)
             var waits = [pollfd(fd: child.descriptor.number, events: Int16(POLLIN), revents: 0)]
             waits += streams.map {
                 pollfd(fd: $0.isOpen ? $0.file.number : -1, events: Int16(POLLIN), revents: 0)
             }
+            // Who had to wait for a processor beyond the deadline looks once more before it blames the other side.
             _ = poll(&waits, nfds_t(waits.count), Int32(min(rest, 60_000)))
-            for index in streams.indices where waits[index + 1].revents != 0 { streams[index].read() }
             hasEnded = waits[0].revents != 0
+            guard hasEnded || rest > 0 else {
+                child.signal(SIGKILL)
+                _ = child.wait()
+                throw Failure(.timedOut, "\(command.program) took longer than \(limit)")
+            }
+            for index in streams.indices where waits[index + 1].revents != 0 { streams[index].read() }
         }
         for index in streams.indices { streams[index].drain() }
         return Result(status: child.wait(), output: streams[0].text, errors: streams[1].text)

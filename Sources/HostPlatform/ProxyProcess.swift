@@ -54,11 +54,11 @@ struct ProxyProcess: Sendable {
         watch.forget(ProxyProcess.watchName)
         watch.watch(ProxyProcess.watchName, [process])
         let deadline = Monotonic.now + Limit.proxyStart.milliseconds
-        while Monotonic.now < deadline {
+        repeat {
             if workerID != nil { return }
             guard process.isAlive else { break }
             usleep(ProxyProcess.pause)
-        }
+        } while Monotonic.now < deadline
         process.signal(SIGKILL)
         killRest()
         throw Failure(.commandFailed, "HAProxy did not start", at: configuration)

@@ -17,8 +17,7 @@ package struct WitnessClient: Sendable {
     package init(patience: Span = WitnessClient.patience) {
         self.patience = patience
         var configuration = HTTPClient.Configuration()
-        configuration.timeout.connect = .milliseconds(
-            Int64(min(WitnessClient.connectPatience, patience).milliseconds))
+        configuration.timeout.connect = .milliseconds(Int64(WitnessClient.connectPatience.milliseconds))
         configuration.timeout.read = .milliseconds(Int64(patience.milliseconds))
         // What another address says is not what was asked for.
         configuration.redirectConfiguration = .disallow

@@ -38,7 +38,7 @@ package final class Database: StateStore {
     }
 
     /// Seconds to wait for another process before giving up on the database.
-    private static let lockPatience = 5.0
+    private static let lockPatience = 30.0
 
     package func services() async throws -> [ServiceState] {
         try await read { database in

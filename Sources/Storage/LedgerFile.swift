@@ -18,7 +18,7 @@ package final class LedgerFile: Ledger {
         /// Entries in one transaction; more wait for the next.
         package static let batch = 1000
         /// Seconds to wait for another process before giving up.
-        static let patience = 10.0
+        static let patience = 30.0
     }
 
     /// Opens the database at `path`, and makes it where there is none.

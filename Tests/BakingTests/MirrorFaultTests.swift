@@ -60,7 +60,7 @@ struct MirrorFaultTests {
                     keyring: .file("/none"))
             })
         try await PackageFetcher(
-            store: store, sources: sources, patience: .seconds(day == .stalls ? 15 : 60),
+            store: store, sources: sources, patience: .seconds(60),
             pause: .milliseconds(1)
         ).fetch(try PackageMaker.lock([package]))
     }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import CommandLineTool
 
-@Suite(.timeLimit(.minutes(15))) struct DaemonSocketTests {
+@Suite(.timeLimit(.minutes(60))) struct DaemonSocketTests {
     private static func answer(_ text: String, isWhole: Bool = false) throws -> DaemonSocket.Answer? {
         try DaemonSocket.answer(in: Data(text.utf8), isWhole: isWhole)
     }

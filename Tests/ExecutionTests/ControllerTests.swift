@@ -276,7 +276,8 @@ import Trust
             _ = try await deploy("a", controller)
             try await until("r1 serves") { try await settled(controller) }
             let steps: [CanaryStep] = [
-                .weight(50, instances: nil), .pause(nil), .gate(Gate("boss", .approval(by: nil))),
+                .weight(50, instances: nil), .pause(nil),
+                .gate(Gate("boss", .approval(by: nil), timeout: .seconds(1_000_000))),
                 .pause(nil),
             ]
             _ = try await deploy("b", by: .canary(steps), controller)

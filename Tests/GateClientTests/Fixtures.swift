@@ -4,7 +4,10 @@ import Model
 
 /// A client that is closed when its test ends.
 func withGates<Result>(_ body: (GateClient) async throws -> Result) async throws -> Result {
-    let gates = GateClient()
+    // All tests share few processors: only what a test itself bounds may end it.
+    var patience = GateClient.Patience()
+    (patience.connect, patience.answer, patience.hook) = (.seconds(600), .seconds(600), .seconds(600))
+    let gates = GateClient(patience)
     do {
         let result = try await body(gates)
         try await gates.close()
@@ -16,7 +19,7 @@ func withGates<Result>(_ body: (GateClient) async throws -> Result) async throws
 }
 
 extension GateCheck {
-    static func of(_ kind: Gate.Kind, targets: [String] = [], timeout: Span = .seconds(20)) throws
+    static func of(_ kind: Gate.Kind, targets: [String] = [], timeout: Span = .seconds(600)) throws
         -> GateCheck
     {
         GateCheck(

@@ -7,11 +7,11 @@ import Testing
 @testable import HostPlatform
 
 /// Attacks on instances of this host are found and named, and nothing else is.
-@Suite(.serialized, .timeLimit(.minutes(15))) struct DriftTests {
+@Suite(.serialized, .timeLimit(.minutes(60))) struct DriftTests {
     /// Runs a script of somebody else, to its end.
     @discardableResult
     private func attack(_ script: String) throws -> ProcessRunner.Result {
-        try ProcessRunner().runNow(Command("/bin/sh", ["-c", script]), limit: .seconds(30))
+        try ProcessRunner().runNow(Command("/bin/sh", ["-c", script]), limit: .seconds(300))
     }
 
     /// Runs a script of somebody else for as long as the body takes.
@@ -42,7 +42,7 @@ import Testing
         _ host: TestHost, _ kind: Drift.Kind, _ subject: String, _ id: InstanceID,
         sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
-        let deadline = Monotonic.now + 60_000
+        let deadline = Monotonic.now + 300_000
         while true {
             host.platform.sentinel.look()
             let drifts = try await host.instance(id)?.drifts ?? []
@@ -69,7 +69,7 @@ import Testing
         try await TestHost.run { host in
             let order = host.order(1)
             let pid = try await watched(host, order)
-            try await meanwhile("nsenter -t \(pid) -n sleep 60") {
+            try await meanwhile("nsenter -t \(pid) -n sleep 600") {
                 try await found(host, .process, Tool.find("sleep")!, order.id)
             }
             #expect(try await host.instance(order.id)?.drifts.isEmpty == false)
@@ -82,7 +82,7 @@ import Testing
             let order = host.order(1)
             let pid = try await watched(host, order)
             // Whoever joins a pid namespace is in it with its children only.
-            let act = "if os.fork() == 0: time.sleep(60)\nos.wait()"
+            let act = "if os.fork() == 0: time.sleep(600)\nos.wait()"
             try await meanwhile(inside(pid, [namespace], act)) {
                 try await eventually {
                     host.platform.sentinel.look()
@@ -100,7 +100,7 @@ import Testing
             _ = try await watched(host, order)
             let group = try #require(
                 ControlGroups.detect().folders(of: "\(host.root.cgroup)/\(order.id)").first)
-            try await meanwhile("sh -c 'echo $$ > \(group)/cgroup.procs; exec sleep 60'") {
+            try await meanwhile("sh -c 'echo $$ > \(group)/cgroup.procs; exec sleep 600'") {
                 try await found(host, .process, Tool.find("sleep")!, order.id)
             }
         }
@@ -119,7 +119,7 @@ import Testing
             }
             // Its own programs go on, and so do ours.
             let status = try await host.platform.execute(
-                ["/bin/busybox", "sh", "-c", "/bin/busybox true"], in: order.id, timeout: .seconds(10))
+                ["/bin/busybox", "sh", "-c", "/bin/busybox true"], in: order.id, timeout: .seconds(300))
             #expect(status == 0)
         }
     }
@@ -130,12 +130,15 @@ import Testing
                 let order = host.order(1)
                 _ = try await watched(host, order)
                 let command = host.platform.runtime.command(
-                    ["exec", order.id.text, "/bin/busybox", "sleep", "20"])
-                _ = try? ProcessRunner().runNow(
-                    command, mounts: host.platform.runtime.mounts, limit: .seconds(2))
+                    ["exec", order.id.text, "/bin/busybox", "sleep", "3000"])
+                let null = host.platform.runtime.mounts.null.number
+                let child = try Child.start(
+                    command, input: null, output: null, errors: null, mounts: host.platform.runtime.mounts)
                 try await eventually {
                     try await host.instance(order.id)?.drifts.contains { $0.kind == .process } == true
                 }
+                child.signal(SIGKILL)
+                _ = child.wait()
             }
         }
     }
@@ -149,7 +152,7 @@ import Testing
             host.platform.sentinel.look()
             #expect(try await host.instance(order.id)?.drifts == [])
             let go = ["/bin/busybox", "sh", "-c", "> /run/go"]
-            #expect(try await host.platform.execute(go, in: order.id, timeout: .seconds(30)) == 0)
+            #expect(try await host.platform.execute(go, in: order.id, timeout: .seconds(300)) == 0)
             // MS_REMOUNT | MS_BIND, without MS_NOEXEC.
             let result = try attack(
                 inside(pid, ["mnt"], "assert c.mount(None, b'/run', None, 32 | 4096, None) == 0"))
@@ -224,7 +227,7 @@ import Testing
                 c.setns(os.open('/proc/\(pid)/ns/net', os.O_RDONLY), 0)
                 s = socket.create_server(('', 9999))
                 c.setns(home, 0)
-                time.sleep(60)
+                time.sleep(600)
                 """
             try await meanwhile(inside(pid, [], act)) {
                 try await found(host, .network, "port 9999", order.id)
@@ -265,7 +268,7 @@ import Testing
             let folder =
                 try #require(ControlGroups.detect().folders(of: host.root.cgroup).first) + "/intruder"
             try Files.makeFolder(folder)
-            try await meanwhile("sh -c 'echo $$ > \(folder)/cgroup.procs; exec sleep 60'") {
+            try await meanwhile("sh -c 'echo $$ > \(folder)/cgroup.procs; exec sleep 600'") {
                 try await eventually { Files.text(folder + "/cgroup.procs")?.isEmpty == false }
                 let drift = try #require(try await host.platform.hostDrifts().first)
                 #expect(drift.kind == .stranger && drift.subject == "intruder")
@@ -329,7 +332,7 @@ import Testing
                 host.platform.sentinel.look()
                 _ = try await host.platform.execute(
                     ["/bin/busybox", "sh", "-c", "/bin/busybox sleep 0.3 & /bin/busybox sleep 0.2"],
-                    in: orders[0].id, timeout: .seconds(10))
+                    in: orders[0].id, timeout: .seconds(300))
             }
             _ = try? await host.platform.execute(
                 ["/bin/busybox", "sleep", "60"], in: orders[0].id, timeout: .milliseconds(300))
@@ -351,7 +354,8 @@ import Testing
                                 host.platform.sentinel.look()
                                 let script = "/bin/busybox true & (/bin/busybox true; /bin/busybox true)"
                                 let status = try await host.platform.execute(
-                                    ["/bin/busybox", "sh", "-c", script], in: order.id, timeout: .seconds(20))
+                                    ["/bin/busybox", "sh", "-c", script], in: order.id, timeout: .seconds(300)
+                                )
                                 #expect(status == 0)
                             }
                         }
@@ -419,7 +423,7 @@ import Testing
             _ = try await host.platform.execute(
                 ["/bin/busybox", "sh", "-c", "echo hi > /run/x; /bin/busybox ln -s /etc/shadow /run/y"],
                 in: order.id,
-                timeout: .seconds(10))
+                timeout: .seconds(300))
             let drift = Drift(.process, "/bin/x", "it was", source: .event, at: HostPlatform.now)
             let kept = try await host.platform.keepEvidence(of: order.id, about: [drift])
             let bytes = try #require(Files.read(kept.path))

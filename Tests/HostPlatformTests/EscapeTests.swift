@@ -6,7 +6,7 @@ import Testing
 @testable import HostPlatform
 
 /// What an intruder in an instance tries, and that nothing comes of it.
-@Suite(.timeLimit(.minutes(15))) struct EscapeTests {
+@Suite(.timeLimit(.minutes(60))) struct EscapeTests {
     private static let scratch = [ScratchMount(path: "/run", size: ByteCount(bytes: 16 << 20))]
 
     @Test(arguments: [TestImages.Kind.intruder, .rootIntruder], ContainerRuntime.all)
@@ -23,7 +23,7 @@ import Testing
                 2, TestImages.digest(kind), scratch: Self.scratch,
                 task: ["/bin/testserver", "attempts", "\(pid)"] + sockets.map(\.path))
             try await host.launch(order)
-            try await eventually(.seconds(60)) {
+            try await eventually(.seconds(600)) {
                 if case .exited = try await host.instance(order.id)?.phase { true } else { false }
             }
             let lines = try await host.platform.log(of: order.id, lines: 500).map(\.text)
@@ -45,7 +45,7 @@ import Testing
                 2, TestImages.digest(.intruder), limits: Limits(memory: ByteCount(bytes: 32 << 20)),
                 task: ["/bin/testserver", "hungry"])
             try await host.launch(order)
-            try await eventually(.seconds(60)) {
+            try await eventually(.seconds(600)) {
                 try await host.instance(order.id)?.phase == .exited(status: 137)
             }
             #expect(WebClient.get(neighbour.address, 8080)?.status == 200)

@@ -1,6 +1,7 @@
 import Glibc
 import Model
 import Synchronization
+import TestKit
 import Testing
 
 @testable import HostPlatform

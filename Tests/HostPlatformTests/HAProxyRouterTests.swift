@@ -1,11 +1,12 @@
 import Glibc
 import Model
 import Ports
+import TestKit
 import Testing
 
 @testable import HostPlatform
 
-@Suite(.serialized, .timeLimit(.minutes(15))) struct HAProxyRouterTests {
+@Suite(.serialized, .timeLimit(.minutes(60))) struct HAProxyRouterTests {
     @Test func `traffic goes only to instances whose check passed`() async throws {
         try await TestHost.run { host in
             let port = freePort()
@@ -15,7 +16,7 @@ import Testing
             #expect(try await host.observed(late.id)?.health == .unproven)
             #expect(WebClient.get("127.0.0.1", port)?.status == 503)
             let go = ["/bin/busybox", "sh", "-c", "> /run/go"]
-            #expect(try await host.platform.execute(go, in: late.id, timeout: .seconds(30)) == 0)
+            #expect(try await host.platform.execute(go, in: late.id, timeout: .seconds(300)) == 0)
             try await eventually { try await host.observed(late.id)?.health == .healthy }
             #expect(WebClient.get("127.0.0.1", port)?.status == 200)
 

@@ -33,7 +33,7 @@ import WireAPI
                 }
             }
             guard isConnected else { throw Failure(.commandFailed, "cannot connect to \(path)") }
-            var limit = timeval(tv_sec: 120, tv_usec: 0)
+            var limit = timeval(tv_sec: 600, tv_usec: 0)
             setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         }
 
@@ -50,7 +50,8 @@ import WireAPI
 
         private func listenNow(for text: String?) throws {
             var buffer = [UInt8](repeating: 0, count: 65_536)
-            while end == nil, text.map({ !output.contains($0) }) ?? true {
+            while text.map({ !output.contains($0) }) ?? (end == nil) {
+                guard end == nil else { throw Failure(.conflict, "it ended with \(end!) after: \(output)") }
                 let count = recv(file, &buffer, buffer.count, 0)
                 guard count > 0 else { throw Failure(.timedOut, "nothing more came after: \(output)") }
                 for frame in try reader.take(buffer[..<count]) {
@@ -78,7 +79,7 @@ import WireAPI
             Session(
                 number: 0, kind: image == nil ? .exec : .debug, instance: host.id(1), key: host.key,
                 by: "uid:\(getuid())", reason: "test", command: command, image: image, terminal: terminal,
-                begunAt: now, until: now + .seconds(120)))
+                begunAt: now, until: now + .seconds(3600)))
         let place = try await sessions.open(session, for: getuid()) { _ in }
         return try Person(place.socket)
     }

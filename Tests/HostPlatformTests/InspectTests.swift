@@ -5,11 +5,13 @@ import Testing
 
 @testable import HostPlatform
 
-@Suite(.timeLimit(.minutes(15))) struct InspectTests {
+@Suite(.timeLimit(.minutes(60))) struct InspectTests {
     @Test func `what confines an instance is read from its process`() async throws {
         try await TestHost.run(runtimes: ["crun"]) { host in
             let limits = Limits(memory: ByteCount(bytes: 48 << 20), milliCPU: 250, pids: 17)
             let instance = try await host.launch(host.order(1, limits: limits))
+            // The filter is there when its program is.
+            try await eventually { WebClient.get(instance.address, 8080)?.status == 200 }
             let seen = try await host.platform.confinement(of: instance.id)
             #expect(seen.instance == instance.id && seen.processID == instance.processID)
             #expect(seen.image == TestImages.digest(.server) && seen.runtime == "crun")
@@ -42,7 +44,7 @@ import Testing
                 2, TestImages.digest(.intruder), scratch: [ScratchMount(path: "/run")], allow: allow,
                 task: ["/bin/testserver", "attempts", "0", "/none", "/none"])
             try await host.launch(order)
-            try await eventually(.seconds(60)) {
+            try await eventually(.seconds(600)) {
                 if case .exited = try await host.instance(order.id)?.phase { true } else { false }
             }
             let lines = try await host.platform.log(of: order.id, lines: 500).map(\.text)

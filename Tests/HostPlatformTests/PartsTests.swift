@@ -4,7 +4,7 @@ import Testing
 
 @testable import HostPlatform
 
-@Suite(.timeLimit(.minutes(15))) struct PartsTests {
+@Suite(.timeLimit(.minutes(60))) struct PartsTests {
     @Test func `names outside the root folder are short and its own`() throws {
         let tags = ["/var/lib/kiln", "/var/lib/kiln2", "/srv/kiln"].map(HostRoot.hashTag)
         #expect(Set(tags).count == 3)
@@ -30,19 +30,19 @@ import Testing
             table: "kiln-test", bridge: "kiln-test", network: try #require(IPv4Network("10.128.0.0/22")))
         // In a namespace of its own: the host's tables stay as they are.
         let result = try await ProcessRunner().run(
-            Command("unshare", ["-n", "nft", "-f", "-"]), input: script, limit: .seconds(10))
+            Command("unshare", ["-n", "nft", "-f", "-"]), input: script, limit: .seconds(300))
         #expect(result.status == 0, "\(result.errors)")
     }
 
     @Test func `a command's output is captured, its status kept, its time bounded`() async throws {
         let runner = ProcessRunner()
         let result = try await runner.run(
-            Command("sh", ["-c", "echo out; echo err >&2; cat; exit 4"]), input: "in", limit: .seconds(10))
+            Command("sh", ["-c", "echo out; echo err >&2; cat; exit 4"]), input: "in", limit: .seconds(300))
         #expect(result.status == 4)
         #expect(result.output == "out\nin")
         #expect(result.errors == "err\n")
         let late = await #expect(throws: Failure.self) {
-            try await runner.run(Command("sleep", ["20"]), limit: .milliseconds(100))
+            try await runner.run(Command("sleep", ["600"]), limit: .milliseconds(100))
         }
         #expect(late?.code == .timedOut)
         let missing = await #expect(throws: Failure.self) {
@@ -53,7 +53,7 @@ import Testing
 
     @Test func `what a command leaves in the background does not hold up its caller`() async throws {
         let result = try await ProcessRunner().run(
-            Command("sh", ["-c", "sleep 60 & echo $!"]), limit: .seconds(50))
+            Command("sh", ["-c", "sleep 3000 & echo $!"]), limit: .seconds(300))
         let left = try #require(Int32(result.output.filter(\.isNumber)))
         #expect(kill(left, 0) == 0, "the caller came back before what it left had ended")
         kill(left, SIGKILL)
@@ -61,17 +61,18 @@ import Testing
 
     @Test func `much output is bounded and does not block`() async throws {
         let result = try await ProcessRunner().run(
-            Command("sh", ["-c", "head -c 3000000 /dev/zero | tr '\\0' x"]), limit: .seconds(20))
+            Command("sh", ["-c", "head -c 3000000 /dev/zero | tr '\\0' x"]), limit: .seconds(300))
         #expect(result.status == 0)
         #expect(result.output.utf8.count == ProcessRunner.captureLimit)
     }
 
     @Test func `running commands leaks no file and no process`() async throws {
         func files() -> Int { Files.names(in: "/proc/self/fd").count }
-        _ = try await ProcessRunner().run(Command("true", []), limit: .seconds(60))
+        _ = try await ProcessRunner().run(Command("true", []), limit: .seconds(300))
         let before = files()
-        for _ in 1...100 { _ = try await ProcessRunner().run(Command("true", []), limit: .seconds(60)) }
-        #expect(files() < before + 150)
+        for _ in 1...100 { _ = try await ProcessRunner().run(Command("true", []), limit: .seconds(300)) }
+        // Others of this process open files and close them again.
+        try await eventually { files() < before + 150 }
     }
 
     @Test func `a log is read back with its partial lines joined and its times in UTC`() {

@@ -1,11 +1,12 @@
 import Glibc
 import Model
+import TestKit
 import Testing
 
 @testable import HostPlatform
 
 /// Each number means what the model says of it, against servers that misbehave.
-@Suite(.serialized, .timeLimit(.minutes(15))) struct RouterCountsTests {
+@Suite(.serialized, .timeLimit(.minutes(60))) struct RouterCountsTests {
     @Test func `answers, errors and times are counted for each instance`() async throws {
         try await FaultySite.run(2) { site in
             try await site.route([1: .serving(weight: 1), 2: .warm])

@@ -6,7 +6,7 @@ import Testing
 @testable import HostPlatform
 
 /// Requests with a header go to their servers; weights are kept exactly; both survive whatever happens to the proxy.
-@Suite(.serialized, .timeLimit(.minutes(15))) struct RouterMatchTests {
+@Suite(.serialized, .timeLimit(.minutes(60))) struct RouterMatchTests {
     @Test func `requests with the header go to their servers, whatever the weights`() async throws {
         try await FaultySite.run(3) { site in
             let serving = [1: RouteServer.State.serving(weight: 1), 2: .warm, 3: .warm]

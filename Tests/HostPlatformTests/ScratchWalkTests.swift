@@ -13,7 +13,7 @@ import Testing
             atPath: folder + "/run", withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let made = try ProcessRunner().runNow(
-            Command("/bin/sh", ["-ec", "cd \(folder)/run; \(script)"]), limit: .seconds(60))
+            Command("/bin/sh", ["-ec", "cd \(folder)/run; \(script)"]), limit: .seconds(300))
         #expect(made.status == 0, "\(made.errors)")
         var walk = ScratchWalk(root: folder)
         walk.visit("/run")

@@ -4,7 +4,7 @@ import Testing
 
 @testable import HostPlatform
 
-@Suite(.timeLimit(.minutes(15))) struct StagingTests {
+@Suite(.timeLimit(.minutes(60))) struct StagingTests {
     private static func withRoot(_ body: (HostRoot) throws -> Void) throws {
         let root = try HostRoot(TestHost.freshFolder())
         defer { for path in [root.path, root.runFolder] { try? Files.removeTree(path) } }

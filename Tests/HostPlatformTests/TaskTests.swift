@@ -6,7 +6,7 @@ import Testing
 @testable import HostPlatform
 
 /// A gate's command runs once, as an instance of the release.
-@Suite(.timeLimit(.minutes(15))) struct TaskTests {
+@Suite(.timeLimit(.minutes(60))) struct TaskTests {
     private static func shell(_ script: String) -> [String] { ["/bin/busybox", "sh", "-c", script] }
 
     @Test(arguments: [0, 3])
@@ -40,7 +40,8 @@ import Testing
         #expect(running.isTask)
         #expect(running.phase == .running)
         #expect(
-            try await next.platform.execute(TaskTests.shell("> /run/go"), in: order.id, timeout: .seconds(10))
+            try await next.platform.execute(
+                TaskTests.shell("> /run/go"), in: order.id, timeout: .seconds(300))
                 == 0)
         try await eventually { try await next.instance(order.id)?.phase == .exited(status: 3) }
         let last = try await TestHost(folder)

@@ -86,7 +86,7 @@ struct TestImages: ImageReader {
             try await ProcessRunner().check(
                 Command("cc", ["-x", "c", "-static", "-o", "\(folder)/bin/shifty", "-"]),
                 input: TestImages.shifty,
-                limit: .seconds(60))
+                limit: .seconds(600))
         }
         for name in ["testserver", "setuid"] {
             try files.copyItem(atPath: TestImages.testServer, toPath: "\(folder)/bin/\(name)")
@@ -196,7 +196,7 @@ final class TestHost: Sendable {
         let unified = ControlGroups.detect().unified
         let hidden = try ProcessRunner().runNow(
             Command("find", unified.map { "\($0)/\(root.cgroup)" }),
-            mounts: try PrivateMounts(covered: [], unmounted: unified), limit: .seconds(10))
+            mounts: try PrivateMounts(covered: [], unmounted: unified), limit: .seconds(600))
         found += hidden.output.split(separator: "\n").map { "hidden \($0)" }
         return found
     }
@@ -223,7 +223,8 @@ final class TestHost: Sendable {
                 digest: image, createdAt: Instant(milliseconds: 0), by: "test", message: ""), task: task)
     }
 
-    static let health = HealthCheck(.http(path: "/health"))
+    /// Slow is not sick: all tests share few processors.
+    static let health = HealthCheck(.http(path: "/health"), timeout: .seconds(60))
 
     /// Prepares, launches, and gives what is observed of the instance.
     @discardableResult
@@ -258,37 +259,28 @@ final class TestHost: Sendable {
     }
 }
 
+extension ObservedInstance {
+    /// Whether it is the same one, whatever it has done since.
+    func isSame(as other: ObservedInstance) -> Bool {
+        var (one, two) = (self, other)
+        (one.cpuMicroseconds, two.cpuMicroseconds) = (nil, nil)
+        return one == two
+    }
+}
+
 /// Waits for something that happens soon.
 func eventually(
-    _ limit: Span = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation,
+    _ limit: Span = .seconds(300), sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
     let deadline = Monotonic.now + limit.milliseconds
-    while try await !condition() {
-        guard Monotonic.now < deadline else {
+    while true {
+        let isLast = Monotonic.now >= deadline
+        if try await condition() { return }
+        guard !isLast else {
             Issue.record("it did not happen within \(limit)", sourceLocation: sourceLocation)
             return
         }
         try await Task.sleep(for: .milliseconds(10))
     }
-}
-
-/// A port of the loopback that was free a moment ago, and that the kernel gives to no outgoing connection.
-func freePort() -> Int {
-    for _ in 1...1000 {
-        let port = Int.random(in: 20_000..<32_000)
-        let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(file) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let isFree = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
-        if isFree { return port }
-    }
-    preconditionFailure("no free port")
 }

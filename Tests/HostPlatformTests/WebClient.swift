@@ -13,7 +13,7 @@ struct WebClient {
     /// nil where no whole answer came.
     static func get(
         _ address: String, _ port: Int, path: String = "/", header: String? = nil, method: String = "GET",
-        seconds: Int = 5
+        seconds: Int = 300
     ) -> Answer? {
         guard let file = ask(address, port, path: path, header: header, method: method, seconds: seconds)
         else { return nil }
@@ -26,7 +26,7 @@ struct WebClient {
     /// The connection over which an answer will come; nil where none was made.
     static func ask(
         _ address: String, _ port: Int, path: String, header: String? = nil, method: String = "GET",
-        seconds: Int = 5
+        seconds: Int = 300
     ) -> Descriptor? {
         let connection = Descriptor(
             socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))

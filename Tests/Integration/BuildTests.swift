@@ -34,7 +34,7 @@ extension OnThisHost {
             let result = try site.deploy("build")
             #expect(result.status == 0, "\(result.errors)")
             #expect(
-                shell("curl -s --max-time 5 http://127.0.0.1:\(site.port)/you").output == "Hello, you\n")
+                shell("curl -s --max-time 60 http://127.0.0.1:\(site.port)/you").output == "Hello, you\n")
             let why = try site.kiln("image", "why", "greeter", "/usr/bin/greeter")
             #expect(why.output.contains("made by build step greeter"))
             site.stop()

@@ -80,7 +80,9 @@ extension OnThisHost {
                 image: try Digest(hex: String(text)),
                 run: RunSettings(
                     replicas: 2, port: 8080,
-                    health: HealthCheck(.http(path: "/"), interval: .milliseconds(200), healthyAfter: 1),
+                    health: HealthCheck(
+                        .http(path: "/"), interval: .milliseconds(200), timeout: .seconds(20), healthyAfter: 1
+                    ),
                     scratch: ["/tmp", "/run", "/var/lib/nginx", "/var/log/nginx"].map {
                         ScratchMount(path: $0)
                     },
@@ -134,9 +136,9 @@ extension OnThisHost {
                 content, as: Self.key, message: "", by: "test", force: true, queue: false)
         }
 
-        /// Looks for up to 20 seconds.
+        /// Looks for up to five minutes.
         private func settled(_ controller: Controller, orDead life: Mortality? = nil) async throws {
-            for _ in 1...1000 {
+            for _ in 1...15_000 {
                 if life?.isDead == true { return }
                 if let snapshot = try? await controller.snapshot(of: Self.key), snapshot.isWhole { return }
                 try await Task.sleep(for: .milliseconds(20))

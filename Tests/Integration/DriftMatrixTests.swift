@@ -40,7 +40,7 @@ extension OnThisHost {
                     script: "! nsenter -t $PID -a /usr/bin/testserver"),
                 Attack(
                     name: "nsenter into the network", kinds: [.process],
-                    script: "nsenter -t $PID -n sleep 5 > /dev/null 2>&1 &"),
+                    script: "nsenter -t $PID -n sleep 30 > /dev/null 2>&1 &"),
                 Attack(
                     name: "a command by the runtime", kinds: [.process],
                     script: """
@@ -53,7 +53,7 @@ extension OnThisHost {
                     name: "a process in the control group", kinds: [.process],
                     script:
                         """
-                        sh -c 'for g in '"$GROUPS_OF"'; do echo $$ > $g/cgroup.procs; done; exec sleep 5' \
+                        sh -c 'for g in '"$GROUPS_OF"'; do echo $$ > $g/cgroup.procs; done; exec sleep 30' \
                         > /dev/null 2>&1 &
                         """
                 ),

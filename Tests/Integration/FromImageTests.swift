@@ -33,7 +33,7 @@ extension OnThisHost {
             let result = try site.deploy("hello")
             #expect(result.status == 0, "\(result.errors)")
             let page = shell(
-                "curl -s -o /dev/null -w '%{http_code}' --max-time 5 http://127.0.0.1:\(site.port)/")
+                "curl -s -o /dev/null -w '%{http_code}' --max-time 60 http://127.0.0.1:\(site.port)/")
             #expect(page.output == "200")
             site.stop()
             #expect(site.leftovers().isEmpty)

@@ -10,7 +10,7 @@ final class Load {
         let unblock = "use POSIX; sigprocmask(SIG_SETMASK, POSIX::SigSet->new); exec @ARGV"
         process.executableURL = URL(fileURLWithPath: "/usr/bin/perl")
         process.arguments = [
-            "-e", unblock, "wrk", "-t1", "-c\(connections)", "-d30m", "--timeout", "10s",
+            "-e", unblock, "wrk", "-t1", "-c\(connections)", "-d30m", "--timeout", "120s",
             "http://127.0.0.1:\(port)/",
         ]
         // A file, because the children of others would keep a pipe open.

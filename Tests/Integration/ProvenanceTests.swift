@@ -5,7 +5,7 @@ import TestKit
 
 /// What a bake says of itself, in a registry, for policies and for cosign.
 extension OnThisHost {
-    @Suite(.timeLimit(.minutes(10))) struct ProvenanceTests {
+    @Suite(.timeLimit(.minutes(60))) struct ProvenanceTests {
         private static let hasRegistry =
             FileManager.default.isExecutableFile(atPath: "/usr/bin/docker-registry") && Peer.has("git")
 

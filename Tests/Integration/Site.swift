@@ -23,7 +23,7 @@ final class Site: @unchecked Sendable {
     init(inMemory: Bool = false) throws {
         folder = "/tmp/kiln-it-\(UInt32.random(in: 0 ... .max))"
         root = folder + "/r"
-        port = Site.freePort()
+        port = freePort()
         isInMemory = inMemory
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         if inMemory, shell("mount -t tmpfs -o size=4g,mode=755 kiln-test '\(folder)'").status != 0 {
@@ -101,9 +101,9 @@ final class Site: @unchecked Sendable {
             let folder = NSTemporaryDirectory() + "kiln-seed-\(getpid())"
             try FileManager.default.copyItem(
                 atPath: "\(KilnProgram.repository)/examples/hello", toPath: folder)
+            defer { try? FileManager.default.removeItem(atPath: folder) }
             let result = try KilnProgram.run(["bake", "--root", packages, "--file", folder + "/kiln.yaml"])
             guard result.status == 0 else { throw Failure(.commandFailed, result.errors) }
-            try FileManager.default.removeItem(atPath: folder)
         }
         guard shell("cp -a '\(packages)/store' '\(root)/store'").status == 0 else {
             throw Failure(.commandFailed, "cannot copy the packages")
@@ -157,7 +157,7 @@ final class Site: @unchecked Sendable {
 
     /// What a visitor sees: `v1`, `v2`, or nothing.
     func page() -> String {
-        let page = shell("curl -s --max-time 5 http://127.0.0.1:\(port)/").output
+        let page = shell("curl -s --max-time 60 http://127.0.0.1:\(port)/").output
         return page.firstMatch(of: #/hello (v\d)/#).map { String($0.1) } ?? ""
     }
 
@@ -173,21 +173,6 @@ final class Site: @unchecked Sendable {
         look("instance", "ls '\(root)/instances' 2>/dev/null || true")
         look("namespace", "ls '\(root)/netns' 2>/dev/null || true")
         return found
-    }
-
-    static func freePort() -> Int {
-        let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(file) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        _ = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(file, $0, length) == 0 && getsockname(file, $0, &length) == 0
-            }
-        }
-        return Int(UInt16(bigEndian: address.sin_port))
     }
 }
 

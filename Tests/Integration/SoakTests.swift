@@ -36,7 +36,7 @@ extension OnThisHost {
             var ports: [(set: ServerSet, port: Int)] = []
             let all = ProcessInfo.processInfo.environment["KILN_ALL_PACKAGES"] != nil
             for set in ServerSet.all where all || set.isQuick || minutes >= 60 {
-                let port = Site.freePort()
+                let port = freePort()
                 try site.copySet(set.name)
                 try site.edit(set.name) { $0.replacing("127.0.0.1:\(site.port)", with: "127.0.0.1:\(port)") }
                 try set.prepare(site, "\(site.folder)/\(set.name)")

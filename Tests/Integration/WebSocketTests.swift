@@ -9,9 +9,9 @@ extension OnThisHost {
         private static let settings = """
             run:
               port: 8080
-              health: {path: /health, interval: 500ms, timeout: 2s}
+              health: {path: /health, interval: 500ms, timeout: 20s}
               config: {VERSION: "1"}
-            rollout: {watch: 1s, drain: 10s, keep-standby: 0}
+            rollout: {watch: 1s, drain: 20s, keep-standby: 0}
             listen: 127.0.0.1:8000
 
             """

@@ -7,7 +7,7 @@ import TestKit
 import Testing
 import Trust
 
-@Suite(.timeLimit(.minutes(15))) struct LedgerExportTests {
+@Suite(.timeLimit(.minutes(60))) struct LedgerExportTests {
     private static func files(_ folder: String) throws -> [String: Data] {
         var found: [String: Data] = [:]
         for path in try FileManager.default.subpathsOfDirectory(atPath: folder) {

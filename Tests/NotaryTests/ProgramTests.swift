@@ -7,7 +7,7 @@ import Testing
 import Trust
 
 /// The program itself before a witness. Needs root, as the daemon does.
-@Suite(.timeLimit(.minutes(15))) struct ProgramTests {
+@Suite(.timeLimit(.minutes(60))) struct ProgramTests {
     static let path = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().appendingPathComponent("kiln").path
 

@@ -6,7 +6,7 @@ import Storage
 import Testing
 import Trust
 
-@Suite(.timeLimit(.minutes(15))) struct WitnessTests {
+@Suite(.timeLimit(.minutes(60))) struct WitnessTests {
     @Test func `a witness signs each longer log, and its signature is kept with the checkpoint`() async throws
     {
         let scene = try await Scene()

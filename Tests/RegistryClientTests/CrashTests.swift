@@ -10,7 +10,7 @@ import TestKit
 /// The program itself, killed and starved in the middle of a pull.
 @Suite struct CrashTests {
     private static let program = ProgramTests.path
-    private static let looks = 600
+    private static let looks = 6000
 
     private func start(_ root: String, _ arguments: [String]) throws -> Process {
         let process = Process()
@@ -22,7 +22,7 @@ import TestKit
         return process
     }
 
-    @Test(.timeLimit(.minutes(15)), arguments: [SIGKILL, SIGINT])
+    @Test(.timeLimit(.minutes(60)), arguments: [SIGKILL, SIGINT])
     func `a pull that is stopped leaves a good store, and the next one ends it`(signal: Int32) async throws {
         // What the large layer's answer breaks off with keeps the program waiting for another try.
         let image = TestImage(layers: [2000, 900_000])
@@ -42,6 +42,7 @@ import TestKit
         let store = try ContentStore(folder.path + "/store")
         func isWaiting() -> Bool {
             registry.asked.filter { $0.method == "GET" && $0.path.hasSuffix(layer) }.count == 2
+                && store.path(of: .sha256(image.blobs[1])) != nil
         }
         for _ in 1...CrashTests.looks where !isWaiting() { try await Task.sleep(for: .milliseconds(50)) }
         kill(process.processIdentifier, signal)

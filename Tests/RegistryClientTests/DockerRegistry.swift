@@ -7,7 +7,7 @@ final class DockerRegistry: Sendable {
     static let program = "/usr/bin/docker-registry"
     static let isInstalled =
         [program, "/usr/bin/skopeo", "/usr/bin/openssl"].allSatisfy(FileManager.default.isExecutableFile)
-    private static let looks = 200
+    private static let looks = 6000
 
     let folder: TemporaryFolder
     let address: String
@@ -23,7 +23,7 @@ final class DockerRegistry: Sendable {
     init(isSecure: Bool = false) async throws {
         folder = try TemporaryFolder()
         let path = folder.path
-        let port = try DockerRegistry.freePort()
+        let port = UInt16(freePort())
         address = "\(isSecure ? "localhost" : "127.0.0.1"):\(port)"
         var tls = ""
         if isSecure {
@@ -45,7 +45,7 @@ final class DockerRegistry: Sendable {
         process.standardError = FileHandle.nullDevice
         try process.run()
         self.process = Running(process)
-        for _ in 1...DockerRegistry.looks {
+        for _ in 1...DockerRegistry.looks where process.isRunning {
             if DockerRegistry.listens(port) { return }
             try await Task.sleep(for: .milliseconds(50))
         }
@@ -91,18 +91,6 @@ final class DockerRegistry: Sendable {
     private static let length = socklen_t(MemoryLayout<sockaddr_in>.size)
 
     private static func listens(_ port: UInt16) -> Bool { withSocket(port) { connect($0, $1, length) == 0 } }
-
-    private static func freePort() throws -> UInt16 {
-        withSocket(0) { file, address in
-            _ = bind(file, address, length)
-            var found = sockaddr_in()
-            var size = length
-            _ = withUnsafeMutablePointer(to: &found) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(file, $0, &size) }
-            }
-            return UInt16(bigEndian: found.sin_port)
-        }
-    }
 }
 
 /// What skopeo says of an image.

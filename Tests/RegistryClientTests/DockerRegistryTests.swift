@@ -44,7 +44,7 @@ import TestKit
         for path in [export, archive, root] { try FileManager.default.removeItem(atPath: path) }
     }
 
-    @Test(.timeLimit(.minutes(15)), arguments: [false, true])
+    @Test(.timeLimit(.minutes(60)), arguments: [false, true])
     func `what is pushed, skopeo reads; what skopeo pushed, is pulled: always with the same digest`(
         isDocker: Bool
     )
@@ -72,7 +72,7 @@ import TestKit
         }
     }
 
-    @Test(.timeLimit(.minutes(15))) func `folders and archives go both ways`() async throws {
+    @Test(.timeLimit(.minutes(60))) func `folders and archives go both ways`() async throws {
         let image = TestImage(layers: [1000, 170_000])
         try await withImage(image) { bench in
             let folder = bench.folder.path
@@ -109,7 +109,7 @@ import TestKit
         }
     }
 
-    @Test(.timeLimit(.minutes(15)))
+    @Test(.timeLimit(.minutes(60)))
     func `an index is copied whole, and what refers to it under the fallback tag`()
         async throws
     {
@@ -141,7 +141,7 @@ import TestKit
         }
     }
 
-    @Test(.timeLimit(.minutes(15)))
+    @Test(.timeLimit(.minutes(60)))
     func `a private authority is trusted where it is named, and else refused`()
         async throws
     {

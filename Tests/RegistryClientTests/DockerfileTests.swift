@@ -33,7 +33,7 @@ struct DockerfileTests {
 
         """
 
-    @Test(.timeLimit(.minutes(15)))
+    @Test(.timeLimit(.minutes(60)))
     func `what a Dockerfile gives is built once, locked, and baked from the store`() throws {
         let site = try site(DockerfileTests.dockerfile)
         let digest = try site.bake()
@@ -52,7 +52,7 @@ struct DockerfileTests {
         #expect(elsewhere.status == 2 && elsewhere.output.contains("kiln lock"), "\(elsewhere.output)")
     }
 
-    @Test(.timeLimit(.minutes(15)))
+    @Test(.timeLimit(.minutes(60)))
     func `a build that fails says what buildah said, and leaves no lock`() throws {
         let site = try site("FROM scratch\nCOPY absent /x\n")
         let lock = site.kiln("lock")

@@ -6,7 +6,7 @@ import TestKit
 
 /// Recipes that build on images which other tools made, in a real registry and in every other place.
 @Suite(.enabled(if: DockerRegistry.isInstalled)) struct FromImageTests {
-    @Test(.timeLimit(.minutes(15)))
+    @Test(.timeLimit(.minutes(60)))
     func `an image of a registry is locked by its digest, and baked without the registry`() async throws {
         let registry = try await DockerRegistry()
         let site = try FromSite()
@@ -46,7 +46,7 @@ import TestKit
         #expect(site.kiln("bake", root: "third").status != 0)
     }
 
-    @Test(.timeLimit(.minutes(15)), arguments: ["docker", "zstd", "plain"])
+    @Test(.timeLimit(.minutes(60)), arguments: ["docker", "zstd", "plain"])
     func `images of Docker's kind and other packings are built on, and skopeo takes the result`(kind: String)
         async throws
     {
@@ -86,7 +86,7 @@ import TestKit
             try Array(site.layers("docker://\(registry.address)/web:v1").dropLast()) == site.layers(below))
     }
 
-    @Test(.timeLimit(.minutes(15)))
+    @Test(.timeLimit(.minutes(60)))
     func `layouts, archives and the store give the same image as each other`() throws {
         let site = try FromSite()
         try site.makeBase()
@@ -114,7 +114,7 @@ import TestKit
             "\(unknown.output)")
     }
 
-    @Test(.timeLimit(.minutes(15)))
+    @Test(.timeLimit(.minutes(60)))
     func `what is baked on an image starts as that one, and lists its packages`() throws {
         let site = try FromSite()
         try site.makeBase()
@@ -129,7 +129,7 @@ import TestKit
         }
     }
 
-    @Test(.timeLimit(.minutes(15)))
+    @Test(.timeLimit(.minutes(60)))
     func `a recipe for two machine types gives an index, which a registry takes whole`() async throws {
         let registry = try await DockerRegistry()
         let site = try FromSite()

@@ -10,7 +10,7 @@ import TestKit
     static let path = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().appendingPathComponent("kiln").path
 
-    @Test(.timeLimit(.minutes(15)))
+    @Test(.timeLimit(.minutes(60)))
     func `an image is pulled by a helper's password, named, pushed and copied`()
         async throws
     {

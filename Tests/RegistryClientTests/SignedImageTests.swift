@@ -8,7 +8,7 @@ import Testing
 
 /// Signed images in a real registry, judged by cosign, openssl and skopeo: first what is right, then everything that
 /// can be wrong, each with the words that it is refused with.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct SignedImageTests {
+@Suite(.serialized, .timeLimit(.minutes(60))) struct SignedImageTests {
     private static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().path
 

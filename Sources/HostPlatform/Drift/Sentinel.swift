@@ -84,7 +84,7 @@ final class Sentinel: Sendable {
         /// How long after its launch an instance is first looked at: its launch comes first.
         static let rest = 20
         /// How long its first process may take to run a program of the image.
-        static let settling = 5000
+        static let settling = 60_000
         /// Between two looks at one that has not settled.
         static let settlingPause = 10
         /// One in so many looks asks an instance for its listening sockets, which costs more than all the rest.

@@ -66,12 +66,11 @@ struct SessionSocket {
                 pollfd(fd: file.number, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: other, events: Int16(POLLIN), revents: 0),
             ]
-            let rest = deadline - Monotonic.now
-            guard rest > 0 else { return false }
+            let rest = max(0, deadline - Monotonic.now)
             let count = poll(&waits, 2, Int32(min(rest, 60_000)))
             if count < 0, errno != EINTR { return false }
             if waits[0].revents != 0 { return true }
-            if waits[1].revents != 0 { return false }
+            if waits[1].revents != 0 || rest == 0 { return false }
         }
     }
 
