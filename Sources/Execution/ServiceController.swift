@@ -109,7 +109,7 @@ package actor ServiceController {
 
     /// What runs now of this service.
     func observe() async throws -> Observation {
-        let instances = try await world.platform.observe().filter { $0.key == key }
+        let instances = try await world.platform.observe(key)
         let router = try await world.router.observe()
         var seen = Observation(at: world.clock.now, router: router)
         for var instance in instances {

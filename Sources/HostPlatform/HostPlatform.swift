@@ -99,11 +99,11 @@ package final class HostPlatform: Platform {
     // MARK: Looking
 
     /// Reads the instances' folders and /proc, and starts no process.
-    package func observe() async throws -> [ObservedInstance] {
+    package func observe(_ key: ServiceKey?) async throws -> [ObservedInstance] {
         let ids = instanceIDs
         var views: [ObservedInstance] = []
         for id in ids {
-            guard let (known, isLaunching) = known(id) else { continue }
+            guard let (known, isLaunching) = known(id), key == nil || known.record.key == key else { continue }
             views.append(view(known, isLaunching: isLaunching))
         }
         let present = Set(ids)

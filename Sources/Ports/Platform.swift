@@ -2,9 +2,9 @@ package import Model
 
 /// Where instances run. Every act is idempotent: doing it again after a crash is always right.
 package protocol Platform: Sendable {
-    /// Everything that exists here now under this root, dead and half-made things included. What was launched is seen
-    /// until it is removed, in some form, also after the machine was restarted.
-    func observe() async throws -> [ObservedInstance]
+    /// Everything of a service (nil: of all) that exists here now under this root, dead and half-made things included.
+    /// What was launched is seen until it is removed, in some form, also after the machine was restarted.
+    func observe(_ key: ServiceKey?) async throws -> [ObservedInstance]
 
     /// Makes an image ready for launches on this platform (for a host: its file system, mounted read-only).
     func prepare(_ image: Digest) async throws
@@ -44,6 +44,10 @@ package protocol Platform: Sendable {
 
     /// Signals that something changed by itself (an instance ended, the router died) and a look is worth while.
     var changes: AsyncStream<Void> { get }
+}
+
+extension Platform {
+    package func observe() async throws -> [ObservedInstance] { try await observe(nil) }
 }
 
 /// All that is needed to launch one instance.

@@ -52,9 +52,9 @@ actor FakeHost: Platform, TrafficRouter, GateKeeper {
 
     // MARK: Platform
 
-    func observe() async throws -> [ObservedInstance] {
+    func observe(_ key: ServiceKey?) async throws -> [ObservedInstance] {
         guard effectsLeft > 0 else { throw Killed() }
-        return instances
+        return instances.filter { key == nil || $0.key == key }
     }
 
     func prepare(_ image: Digest) async throws {}

@@ -34,9 +34,9 @@ struct MortalPlatform: Platform {
     let base: HostPlatform
     let life: Mortality
 
-    func observe() async throws -> [ObservedInstance] {
+    func observe(_ key: ServiceKey?) async throws -> [ObservedInstance] {
         try life.look()
-        return try await base.observe()
+        return try await base.observe(key)
     }
     func prepare(_ image: Digest) async throws {
         try life.look()
