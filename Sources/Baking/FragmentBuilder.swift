@@ -22,7 +22,8 @@ struct FragmentBuilder: Sendable {
                 suggestion: "run the bake again: it fetches what is missing")
         }
         let place = "\(package.name) \(package.version)"
-        let deb = try DebArchive(path: path, place: place, spoolFolder: spoolFolder)
+        let deb = try DebArchive(
+            try store.proven(package.sha256, at: path), place: place, spoolFolder: spoolFolder)
         guard deb.control["Package"] == package.name else {
             throw DebArchive.damaged("it says that it is \(deb.control["Package"] ?? "nothing")", place)
         }
