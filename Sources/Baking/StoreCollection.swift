@@ -48,12 +48,14 @@ package struct StoreCollection: Sendable {
 
     package init(_ store: any CollectibleStore) { self.store = store }
 
-    /// Finds what nobody needs, and removes it unless `isDryRun`. `inUse`: the images of releases.
+    /// Finds what nobody needs, and removes it unless `isDryRun`. `inUse` gives the images of releases, and is asked
+    /// once nobody uses the store: what was deployed until then counts.
     package func run(
-        inUse: Set<Digest>, policy: Policy = .usual, isDryRun: Bool, now: Instant
+        inUse: () throws -> Set<Digest>, policy: Policy = .usual, isDryRun: Bool,
+        now: () -> Instant
     ) async throws -> Garbage {
         try await store.collecting {
-            let garbage = try find(inUse, policy, now)
+            let garbage = try find(try inUse(), policy, now())
             if !isDryRun { for removal in garbage.removals { try remove(removal) } }
             return garbage
         }

@@ -71,11 +71,11 @@ struct StoreCollectionTests {
             inUse: Set<Digest> = [], images: Int = 1, unusedFor: Int = 30, isDryRun: Bool = false
         ) async throws -> StoreCollection.Garbage {
             try await StoreCollection(store).run(
-                inUse: inUse,
+                inUse: { inUse },
                 policy: .init(
                     imagesPerService: images,
                     unusedFor: .seconds(unusedFor * StoreCollectionTests.day)),
-                isDryRun: isDryRun, now: StoreCollectionTests.now)
+                isDryRun: isDryRun, now: { StoreCollectionTests.now })
         }
 
         func findings() async throws -> [StoreCheck.Finding] {

@@ -46,9 +46,10 @@ struct StoreVerb: AsyncParsableCommand {
         func run() async throws {
             let policy = StoreCollection.Policy(
                 imagesPerService: keepImages, unusedFor: Span(unusedFor) ?? .zero)
-            let inUse = try Adapters.require().imagesInUse(root.path)
+            let adapters = try Adapters.require()
             let garbage = try await StoreCollection(try root.openStore()).run(
-                inUse: inUse, policy: policy, isDryRun: dryRun, now: Instant.fromClock)
+                inUse: { try adapters.imagesInUse(root.path) }, policy: policy, isDryRun: dryRun,
+                now: { Instant.fromClock })
             if output.output == .json {
                 return try Screen.answer(
                     Answer(
