@@ -27,16 +27,17 @@ package struct StoreCollection: Sendable {
         package var cached: [StoredFile<String>] = []
         package var blobs: [StoredFile<Digest>] = []
         package var leftovers: [StoredFile<String>] = []
+        package var toolFiles: [StoredFile<String>] = []
 
         /// In the order in which it goes: whatever ends a collection on its way, no image is left that lacks a part.
         var removals: [Removal] {
             images.map { .image($0.digest) } + cached.map { .cached($0.name) } + blobs.map { .blob($0.name) }
-                + leftovers.map { .leftover($0.name) }
+                + (leftovers + toolFiles).map { .leftover($0.name) }
         }
 
         /// Bytes on the disk.
         package var size: Int {
-            (cached.map(\.size) + blobs.map(\.size) + leftovers.map(\.size)).reduce(0, +)
+            (cached.map(\.size) + blobs.map(\.size) + (leftovers + toolFiles).map(\.size)).reduce(0, +)
         }
     }
 
@@ -80,6 +81,7 @@ package struct StoreCollection: Sendable {
         garbage.blobs = try store.blobs().filter { !needed.contains($0.name) && isOld($0) }
         garbage.cached = try store.cachedKeys().filter(isOld)
         garbage.leftovers = try store.leftovers()
+        garbage.toolFiles = try store.toolFiles().filter(isOld)
         return garbage
     }
 

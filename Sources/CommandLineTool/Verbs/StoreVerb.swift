@@ -40,7 +40,7 @@ struct StoreVerb: AsyncParsableCommand {
 
         struct Answer: Encodable {
             var isDryRun: Bool; var images: [Digest]; var blobs: Int; var cached: Int; var leftovers: Int
-            var bytes: Int
+            var toolFiles: Int; var bytes: Int
         }
 
         func run() async throws {
@@ -54,14 +54,15 @@ struct StoreVerb: AsyncParsableCommand {
                 return try Screen.answer(
                     Answer(
                         isDryRun: dryRun, images: garbage.images.map(\.digest), blobs: garbage.blobs.count,
-                        cached: garbage.cached.count, leftovers: garbage.leftovers.count, bytes: garbage.size)
-                )
+                        cached: garbage.cached.count, leftovers: garbage.leftovers.count,
+                        toolFiles: garbage.toolFiles.count, bytes: garbage.size))
             }
             for image in garbage.images { Screen.answer("\(image.digest) \(image.called)") }
             let counts = [
                 counted(garbage.images.count, "image"), counted(garbage.blobs.count, "blob"),
                 counted(garbage.cached.count, "cached result"),
                 counted(garbage.leftovers.count, "leftover file"),
+                counted(garbage.toolFiles.count, "file or folder of tools"),
             ].joined(separator: ", ")
             let size = ByteCount(bytes: garbage.size).readable
             Screen.answer("\(dryRun ? "would remove" : "removed") \(counts): \(size)")
