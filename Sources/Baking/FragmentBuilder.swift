@@ -57,7 +57,7 @@ struct FragmentBuilder: Sendable {
             (scripts["preinst"] ?? "") + "\n" + (scripts["postinst"] ?? ""))
         var libraries: [String: String] = [:]
         var kept: [String: [UInt8]] = [:]
-        var rows: [String: (entry: TarEntry, content: Content)] = [:]
+        var rows = PathTable<(entry: TarEntry, content: Content)>()
         for item in try PackageContent(data, place: place).items {
             let path = item.entry.path
             rows[path] = (item.entry, .data(item.content))
