@@ -18,12 +18,25 @@ struct ArchiveFiles {
     /// Everything in the archive, without the first `strip` folders of each path, as tar's `--strip-components`.
     func items(_ tar: MappedBytes, strip: Int) throws -> [SiteFiles.Item] {
         let files = try files(tar)
-        var items: [SiteFiles.Item] = []
-        for (path, file) in files {
+        var found = PathTable<SiteFiles.Item>(minimumCapacity: files.count)
+        for (path, file) in files.sorted(by: { TarEntry.precedes($0.key, $1.key) }) {
             let parts = path.split(separator: "/")
             guard parts.count > strip else { continue }
-            try items.append(item(parts.dropFirst(strip).joined(separator: "/"), file, path, tar))
+            let short = parts.dropFirst(strip).joined(separator: "/")
+            let item = try item(short, file, path, tar)
+            if let old = found[short] {
+                guard old.isSame(as: item) else {
+                    throw Failure(
+                        .conflict,
+                        "\(old.source) and \(path) of \(name) would both become \(short) with `strip: \(strip)`",
+                        at: place,
+                        suggestion: "take fewer folders from the paths: `strip: \(strip - 1)`")
+                }
+                continue
+            }
+            found[short] = item
         }
+        let items = Array(found.values)
         guard !items.isEmpty else {
             throw Failure(
                 .invalidArgument,
@@ -45,10 +58,11 @@ struct ArchiveFiles {
             }
             return [item]
         }
-        let inner = path.isEmpty ? files : files.filter { $0.key.hasPrefix(path + "/") }
+        let prefix = path.isEmpty ? [] : Array((path + "/").utf8)
         return try withTarget(
-            try inner.map { found, file in
-                try item(String(found.dropFirst(path.isEmpty ? 0 : path.utf8.count + 1)), file, found, tar)
+            try files.filter { $0.key.utf8.starts(with: prefix) }.map { found, file in
+                let inner = String(decoding: found.utf8.dropFirst(prefix.count), as: UTF8.self)
+                return try item(inner, file, found, tar)
             })
     }
 
@@ -66,7 +80,7 @@ struct ArchiveFiles {
             }
     }
 
-    private func files(_ tar: MappedBytes) throws -> [String: ImageFile] {
+    private func files(_ tar: MappedBytes) throws -> PathTable<ImageFile> {
         do {
             try ArchiveFiles.expectNoWhiteouts(tar, name: name)
             return try FileTree(layers: [tar]).files

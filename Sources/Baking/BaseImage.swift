@@ -70,10 +70,10 @@ struct BaseImage: Sendable {
 
 /// Looks paths up in an image as a process inside would: links are followed, and never lead out.
 struct ImageLookup {
-    private var entries: [String: TarEntry]
+    private var entries: PathTable<TarEntry>
 
     init(_ entries: [TarEntry]) {
-        self.entries = Dictionary(minimumCapacity: entries.count)
+        self.entries = PathTable(minimumCapacity: entries.count)
         for entry in entries { self.entries[entry.path] = entry }
     }
 

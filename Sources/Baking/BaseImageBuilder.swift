@@ -65,7 +65,7 @@ struct BaseImageBuilder: Sendable {
         }
         let effects = try effectsLayer(outcome.tree, tree, contents)
         let layers = try await (below?.image.base.layers ?? []) + joined + [effects]
-        var entries: [String: TarEntry] = [:]
+        var entries = PathTable<TarEntry>()
         for (path, node) in tree.nodes where BaseImage.isKept(node.entry) { entries[path] = node.entry }
         for path in outcome.tree.gone { entries[path] = nil }
         for (path, change) in outcome.tree.changes {
@@ -95,7 +95,7 @@ final class FragmentContents {
     /// A layer, unpacked, with the place of every file.
     struct Unpacked {
         let tar: MappedBytes
-        let places: [String: Range<Int>]
+        let places: PathTable<Range<Int>>
 
         func content(_ entry: TarEntry) -> UnsafeRawBufferPointer {
             guard entry.kind == .file, let place = places[entry.path] else {
@@ -130,7 +130,7 @@ final class FragmentContents {
         let blob = try MappedBytes(file: path)
         let tar = try Decompressor.decompress(
             blob.bytes, limit: DebArchive.Limit.dataBytes, spoolFolder: spoolFolder)
-        var places: [String: Range<Int>] = [:]
+        var places = PathTable<Range<Int>>()
         var reader = TarReader(tar.bytes)
         while let (entry, content) = try reader.next() {
             if entry.kind == .file { places[entry.path] = content }
@@ -142,7 +142,9 @@ final class FragmentContents {
     func bytes(_ package: Int, _ path: String) throws -> [UInt8] {
         let fragment = fragments[package]
         if let below, fragment.name == BelowPackages.name { return below.bytes(path) }
-        guard let entry = fragment.entries.first(where: { $0.path == path }) else { return [] }
+        guard let entry = fragment.entries.first(where: { FileName($0.path) == FileName(path) }) else {
+            return []
+        }
         let source = entry.kind == .hardLink ? entry.link : path
         if entry.kind != .file, entry.kind != .hardLink { return [] }
         if let kept = fragment.kept[source] { return kept }

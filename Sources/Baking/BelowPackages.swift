@@ -18,7 +18,7 @@ struct BelowPackages {
 
     let image: FromImage
     private let tree: FileTree
-    private let files: [String: ImageFile]
+    private let files: PathTable<ImageFile>
 
     init(_ image: FromImage, store: any ImageStore) throws {
         self.image = image

@@ -22,10 +22,9 @@ struct DebArchive {
     private let data: Range<Int>
     private let place: String
 
-    /// Opens the file and reads its control part. `place` names the package in failures.
-    init(path: String, place: String, spoolFolder: String) throws {
+    /// Reads the control part of a file. `place` names the package in failures.
+    init(_ file: MappedBytes, place: String, spoolFolder: String) throws {
         self.place = place
-        let file = try MappedBytes(file: path)
         self.file = file
         let members = try DebArchive.members(file.bytes, place: place)
         guard let version = members.first, version.name == "debian-binary",

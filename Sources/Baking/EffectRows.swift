@@ -3,7 +3,7 @@ import ImageFormat
 /// What lies over the packages of an image, as members of one archive: the winners that a later layer hides, what
 /// scripts made, and markers of what they took away.
 struct EffectRows {
-    private(set) var rows: [String: (entry: TarEntry, content: [UInt8])] = [:]
+    private(set) var rows = PathTable<(entry: TarEntry, content: [UInt8])>()
 
     init(_ effects: EffectTree, over tree: ImageTree, _ contents: FragmentContents) throws {
         for (path, node) in tree.hidden { put(node.entry, try contents.bytes(node.package, path)) }

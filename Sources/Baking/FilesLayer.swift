@@ -23,7 +23,7 @@ enum FilesLayer {
         accounts: Accounts, lookup: inout ImageLookup, store: any ImageStore
     ) throws -> ImageLayer? {
         guard !files.items.isEmpty || !others.isEmpty else { return nil }
-        var rows: [String: (entry: TarEntry, item: SiteFiles.Item?)] = [:]
+        var rows = PathTable<(entry: TarEntry, item: SiteFiles.Item?)>()
         for other in others {
             rows[other.entry.path] = (other.entry, nil)
             lookup.add(other.entry)
@@ -48,7 +48,7 @@ enum FilesLayer {
         }
         return try store.addLayer { writer in
             for row in rows.values.sorted(by: { TarEntry.precedes($0.entry.path, $1.entry.path) }) {
-                let other = others.first { $0.entry.path == row.entry.path }
+                let other = others.first { FileName($0.entry.path) == FileName(row.entry.path) }
                 let bytes =
                     try row.entry.kind == .file ? row.item.map(files.content) ?? other?.content ?? [] : []
                 try writer.append(row.entry, content: bytes)

@@ -22,7 +22,8 @@ struct FragmentBuilder: Sendable {
                 suggestion: "run the bake again: it fetches what is missing")
         }
         let place = "\(package.name) \(package.version)"
-        let deb = try DebArchive(path: path, place: place, spoolFolder: spoolFolder)
+        let deb = try DebArchive(
+            try store.proven(package.sha256, at: path), place: place, spoolFolder: spoolFolder)
         guard deb.control["Package"] == package.name else {
             throw DebArchive.damaged("it says that it is \(deb.control["Package"] ?? "nothing")", place)
         }
@@ -56,7 +57,7 @@ struct FragmentBuilder: Sendable {
             (scripts["preinst"] ?? "") + "\n" + (scripts["postinst"] ?? ""))
         var libraries: [String: String] = [:]
         var kept: [String: [UInt8]] = [:]
-        var rows: [String: (entry: TarEntry, content: Content)] = [:]
+        var rows = PathTable<(entry: TarEntry, content: Content)>()
         for item in try PackageContent(data, place: place).items {
             let path = item.entry.path
             rows[path] = (item.entry, .data(item.content))

@@ -62,7 +62,7 @@ package struct ImageBaker: Sendable {
         let builds = try BuildSteps(recipe, lock, specFolder: specFolder, store: store)
         let key = ImageBaker.key(recipe, lock, files, builds)
         timer.end("files")
-        if let result = try cached(key, service, lock) {
+        if let result = try await cached(key, service, lock) {
             timer.end("look-up")
             return BakeResult(
                 image: result.image, record: result.record,
@@ -122,7 +122,7 @@ package struct ImageBaker: Sendable {
         let record = ImageRecord(
             digest: digest, service: service, bakedAt: clock(), size: documents.image.size,
             packages: lock.packages.count)
-        try store.record(record)
+        try await store.enter(record)
         var memo = ByteWriter()
         memo.put(digest)
         memo.put(list: base.warnings) { $0.put($1) }
@@ -201,7 +201,9 @@ package struct ImageBaker: Sendable {
     /// The image that an earlier bake of the same inputs made, if all of it is still there.
     private func cached(
         _ key: String, _ service: ServiceName, _ lock: Lock
-    ) throws -> (image: Image, record: ImageRecord, warnings: [String], notes: [String], traced: [String])? {
+    ) async throws -> (
+        image: Image, record: ImageRecord, warnings: [String], notes: [String], traced: [String]
+    )? {
         guard let memo = store.cached(key) else { return nil }
         var reader = ByteReader(memo)
         guard let digest = try? reader.digest(), let warnings = try? reader.list({ try $0.text() }),
@@ -211,14 +213,12 @@ package struct ImageBaker: Sendable {
             let image = try? LayeredImageReader(store: store).image(digest),
             image.layers.allSatisfy({ store.path(of: $0.digest) != nil })
         else { return nil }
-        let known = try store.images().last { $0.digest == digest && $0.service == service }
-        let record =
-            known
-            ?? ImageRecord(
-                digest: digest, service: service, bakedAt: clock(), size: image.size,
-                packages: lock.packages.count)
-        if known == nil { try store.record(record) }
-        return (image, record, warnings, notes, traced)
+        // Dated anew: a collection leaves what was asked for just now, since somebody may be about to deploy it.
+        let record = ImageRecord(
+            digest: digest, service: service, bakedAt: clock(), size: image.size,
+            packages: lock.packages.count)
+        try await store.enter(record)
+        return (image, try store.record(of: digest) ?? record, warnings, notes, traced)
     }
 
     private func base(

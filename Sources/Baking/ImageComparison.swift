@@ -35,8 +35,8 @@ extension ImageContents {
     }
 
     private func fileChanges(_ other: ImageContents) -> [ImageDifference.File] {
-        let paths = Set(files.keys).union(other.files.keys).sorted(by: TarEntry.precedes)
-        return paths.compactMap { path in
+        let paths = Set(files.keys.map(FileName.init)).union(other.files.keys.map(FileName.init))
+        return paths.map(\.text).sorted(by: TarEntry.precedes).compactMap { path in
             switch (files[path], other.files[path]) {
             case (nil, _): return ImageDifference.File(path: path, kind: .added)
             case (_, nil): return ImageDifference.File(path: path, kind: .removed)

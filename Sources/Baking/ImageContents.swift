@@ -23,7 +23,7 @@ package struct ImageContents {
     /// One for each layer.
     package let origins: [Origin]
     let tree: FileTree
-    let files: [String: ImageFile]
+    let files: PathTable<ImageFile>
     private let built: BuildOrigin?
     /// The packages whose lists of files name a path.
     private let owners: [String: [String]]
@@ -66,7 +66,7 @@ package struct ImageContents {
 
     /// Each package with the layer that records it; nil where one record is for all.
     private static func records(
-        _ files: [String: ImageFile]
+        _ files: PathTable<ImageFile>
     ) -> [(package: InstalledPackage, layer: Int?)] {
         var found: [(package: InstalledPackage, layer: Int?)] = []
         for (path, file) in files where file.entry.kind == .file {
@@ -109,7 +109,7 @@ package struct ImageContents {
     // MARK: Where things come from
 
     /// By the sums that each package keeps of its files.
-    private static func owners(_ files: [String: ImageFile]) -> [String: [String]] {
+    private static func owners(_ files: PathTable<ImageFile>) -> [String: [String]] {
         var owners: [String: [String]] = [:]
         for (path, file) in files where path.hasPrefix(statusFolder) && path.hasSuffix(".md5sums") {
             let name = String(path.dropFirst(statusFolder.count).dropLast(".md5sums".count))

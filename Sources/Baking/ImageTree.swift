@@ -10,14 +10,14 @@ struct ImageTree: Sendable {
         var package: Int
     }
 
-    private(set) var nodes: [String: Node] = [:]
+    private(set) var nodes: PathTable<Node>
     /// Entries that a later layer hides although they should win, by path.
-    private(set) var hidden: [String: Node] = [:]
+    private(set) var hidden: PathTable<Node> = [:]
 
     /// Merges packages in the order of their layers. Throws one failure for every two packages that hold one path
     /// without one replacing the other.
     init(_ packages: [PackageFragment], content: (Int, String) throws -> [UInt8]) throws {
-        nodes.reserveCapacity(packages.reduce(0) { $0 + $1.entries.count })
+        nodes = PathTable(minimumCapacity: packages.reduce(0) { $0 + $1.entries.count })
         let replaced = packages.map { $0.control.packageNames("Replaces") }
         var failures: [Failure] = []
         for (index, package) in packages.enumerated() {

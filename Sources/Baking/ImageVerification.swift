@@ -35,9 +35,10 @@ package struct ImageVerification: Sendable {
         return .other(before.difference(to: try ImageContents(again.image.digest, store: empty)))
     }
 
-    /// A package is checked by its digest when it is opened, so its bytes may be shared; what was made of it may not.
+    /// Bytes that are proven may be shared; what was made of them may not.
     private func lend(_ blob: Digest) throws {
         guard let path = store.path(of: blob), empty.path(of: blob) == nil else { return }
+        _ = try store.proven(blob, at: path)
         let copy = try empty.temporaryPath()
         unlink(copy)
         guard link(path, copy) == 0 else { return }

@@ -67,7 +67,7 @@ struct LayerJoin: Sendable {
     }
 
     private func join(_ fragments: [PackageFragment]) throws -> ImageLayer {
-        var folders: [String: TarEntry] = [:]
+        var folders = PathTable<TarEntry>()
         for entry in fragments.flatMap(\.entries) where entry.kind == .directory && folders[entry.path] == nil
         {
             folders[entry.path] = entry

@@ -85,7 +85,7 @@ package enum LayerPlan {
 extension Lock {
     /// Whether a package was updated since its distribution came out, by a point release or for its security.
     func isRestless(_ package: Package) -> Bool {
-        isSecurityUpdate(package) || package.version.contains(/[+~]deb\d+u\d/)
+        isInSecurityArchive(package) || package.version.contains(/[+~]deb\d+u\d/)
             || package.version.contains(/ubuntu\d+\.\d/)
     }
 

@@ -29,6 +29,7 @@ package enum LockFile {
             "{\"architecture\": \(quote(package.architecture)), \"archive\": \(quote(package.archive)), "
                 + "\"name\": \(quote(package.name)), \"path\": \(quote(package.path)), "
                 + "\"sha256\": \(quote(package.sha256.hex)), \"size\": \(package.size), "
+                + (package.suite.map { "\"suite\": \(quote($0)), " } ?? "")
                 + "\"version\": \(quote(package.version))}"
         }
         let layers = lock.layers.map { "[" + $0.map(quote).joined(separator: ", ") + "]" }
@@ -105,7 +106,8 @@ package enum LockFile {
         }
         var names: Set<String> = []
         let packages = try document.rows("packages").map { row in
-            try row.expectKeys(["architecture", "archive", "name", "path", "sha256", "size", "version"])
+            try row.expectKeys(
+                ["architecture", "archive", "name", "path", "sha256", "size", "version"], optional: ["suite"])
             let name = try row.parsed("name") { (try? Recipe.PackageRequest(parsing: $0))?.name }
             guard names.insert(name).inserted else { throw row.failure("name", "\(name) is there twice") }
             let size = try row.integer("size")
@@ -114,7 +116,8 @@ package enum LockFile {
                 name: name, version: try row.string("version"), architecture: try row.string("architecture"),
                 archive: try row.string("archive"), path: try row.parsed("path", LockFile.safePath),
                 size: size,
-                sha256: try row.parsed("sha256") { try? Digest(hex: $0) })
+                sha256: try row.parsed("sha256") { try? Digest(hex: $0) },
+                suite: row.has("suite") ? try row.string("suite") : nil)
         }
         return Lock(
             version: version, distribution: distribution, architecture: architecture, base: base,

@@ -20,7 +20,7 @@ struct PackageContent {
 
     /// Reads and normalizes; `place` names the package in failures.
     init(_ data: MappedBytes, place: String) throws {
-        var found: [String: Item] = [:]
+        var found = PathTable<Item>()
         var reader = TarReader(data.bytes)
         var forgotten = 0
         while let (original, content) = try reader.next() {
@@ -46,7 +46,7 @@ struct PackageContent {
 
     /// Two members of one path are fine where they are folders, or where one is the link from before the merge that
     /// would now point at itself.
-    private static func add(_ item: Item, to found: inout [String: Item], place: String) throws {
+    private static func add(_ item: Item, to found: inout PathTable<Item>, place: String) throws {
         let path = item.entry.path
         guard let old = found[path] else {
             found[path] = item
@@ -74,8 +74,8 @@ struct PackageContent {
     }
 
     /// Of files that are one, the first by path carries the content; the others link to it.
-    private static func settleHardLinks(_ found: inout [String: Item], place: String) throws {
-        var groups: [String: [String]] = [:]
+    private static func settleHardLinks(_ found: inout PathTable<Item>, place: String) throws {
+        var groups = PathTable<[String]>()
         for (path, item) in found where item.entry.kind == .hardLink {
             var target = item.entry.link
             var steps = 0
@@ -89,7 +89,7 @@ struct PackageContent {
                     "the hard link \(path) leads to \(item.entry.link), which is no file of the package",
                     at: place, suggestion: "do not use this package")
             }
-            groups[target, default: []].append(path)
+            groups[target] = (groups[target] ?? []) + [path]
         }
         for (target, links) in groups {
             let names = (links + [target]).sorted(by: TarEntry.precedes)
@@ -110,7 +110,7 @@ struct PackageContent {
     }
 
     /// Adds folders that the package relies on without holding them; refuses a file in the place of one.
-    private static func addParents(_ found: inout [String: Item], place: String) throws {
+    private static func addParents(_ found: inout PathTable<Item>, place: String) throws {
         for path in Array(found.keys) {
             for parent in ImagePath.parents(of: path) {
                 if let item = found[parent] {

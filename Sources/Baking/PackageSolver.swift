@@ -20,7 +20,7 @@ package struct PackageSolver: Sendable {
         case all
         /// These and what they newly need; the others stay as they are locked.
         case only([String])
-        /// Those for which the archive of security updates has a newer version.
+        /// Those for which a suite of security updates has a newer version.
         case security
     }
 
@@ -33,6 +33,7 @@ package struct PackageSolver: Sendable {
     ) async throws -> Lock {
         progress(BakeProgress(.locking))
         let sources = try AptSources.resolve(recipe, host: host)
+        if old?.what == .security { try SecurityVersions.expectSuite(in: sources) }
         let policy = try await AptWorkspace.hostPolicy()
         let name = AptWorkspace.name(sources, recipe.architecture)
         let folder = try store.folder(name)
@@ -48,6 +49,7 @@ package struct PackageSolver: Sendable {
                 tools: BaseImageBuilder.tools, scripts: recipe.scripts.decisive)
             guard let old, old.what != .all else {
                 lock.packages = try await packages(recipe, workspace)
+                try await nameSuites(in: &lock, workspace)
                 lock.planLayers(budget: recipe.layerBudget, keeping: old?.lock)
                 return lock
             }
@@ -58,15 +60,26 @@ package struct PackageSolver: Sendable {
             case .security:
                 var newest = lock
                 newest.packages = try await packages(recipe, workspace)
-                let changes = LockChanges(from: old.lock, to: newest).changes
-                changing = Set(changes.filter { $0.kind == .upgraded && $0.isSecurity }.map(\.name))
+                let upgraded = LockChanges(from: old.lock, to: newest).changes.filter { $0.kind == .upgraded }
+                let fixes = try await SecurityVersions.find(upgraded.map(\.name), workspace)
+                changing = Set(upgraded.filter { fixes.isInsecure($0.name, $0.from ?? "") }.map(\.name))
             }
             let kept = old.lock.packages.filter { !changing.contains($0.name) }
             try workspace.keep(kept)
             lock.packages = try await packages(recipe, workspace)
             try PackageSolver.expect(kept, in: lock.packages)
+            try await nameSuites(in: &lock, workspace)
             lock.planLayers(budget: recipe.layerBudget, keeping: old.lock)
             return lock
+        }
+    }
+
+    /// Writes down which packages are security updates where their archive does not tell.
+    private func nameSuites(in lock: inout Lock, _ workspace: AptWorkspace) async throws {
+        let names = lock.packages.filter(lock.isInMixedArchive).map(\.name)
+        let fixes = try await SecurityVersions.find(names, workspace)
+        for (index, package) in lock.packages.enumerated() where lock.isInMixedArchive(package) {
+            lock.packages[index].suite = fixes.suite(of: package)
         }
     }
 

@@ -9,7 +9,7 @@ package struct PlatformIndex: Sendable {
 
     /// Writes the index into the store. The image for this machine, else the last one, is listed under the index, and
     /// is the newest of its service from now on.
-    package init(_ results: [BakeResult], store: any ImageStore, now: Instant) throws {
+    package init(_ results: [BakeResult], store: any ImageStore, now: Instant) async throws {
         let manifests = try results.map { result in
             let bytes = try store.read(result.image.digest, limit: OCIManifest.Limit.bytes)
             var entry = OCIDescriptor(
@@ -27,6 +27,6 @@ package struct PlatformIndex: Sendable {
         guard var record = native?.record else { return }
         record.index = digest
         record.bakedAt = now
-        try store.record(record)
+        try await store.enter(record)
     }
 }

@@ -26,6 +26,12 @@ struct SiteFiles: Sendable {
         var stated: String?
 
         var place: String { stated ?? SiteFiles.place(rule) }
+
+        /// Whether both put the same into an image.
+        func isSame(as other: Item) -> Bool {
+            kind == other.kind && mode == other.mode && owner == other.owner && digest == other.digest
+                && link == other.link
+        }
     }
 
     /// A part of one of `archives`.
@@ -51,7 +57,7 @@ struct SiteFiles: Sendable {
     /// Reads and hashes everything beside the spec that the rules name. Throws all problems at once.
     init(_ rules: [FileRule], folder: String) throws {
         self.folder = folder
-        var found: [String: Item] = [:]
+        var found = PathTable<Item>()
         var failures: [Failure] = []
         for (index, rule) in rules.enumerated() {
             guard case .local(let path, let folder) = rule.source else { continue }
@@ -68,7 +74,8 @@ struct SiteFiles: Sendable {
 
     /// Adds what one rule had fetched: `archive` holds the bytes that `items` speak of, as `Held` of archive 0.
     mutating func add(_ added: [Item], of archive: MappedBytes) {
-        var found = Dictionary(items.map { ($0.path, $0) }) { first, _ in first }
+        var found = PathTable<Item>(minimumCapacity: items.count + added.count)
+        for item in items { found[item.path] = item }
         for var item in added {
             item.held?.archive = archives.count
             if let old = found[item.path], old.rule > item.rule { continue }

@@ -30,8 +30,6 @@ package struct StoreCheck: Sendable {
 
     private enum Limit {
         static let parallel = 4
-        /// Bytes of a blob in memory.
-        static let chunk = 1 << 20
     }
 
     private let store: any CollectibleStore
@@ -102,12 +100,6 @@ package struct StoreCheck: Sendable {
         guard let path = store.path(of: blob), let file = try? MappedBytes(file: path) else {
             return store.path(of: blob) == nil
         }
-        var digest = RunningDigest()
-        for start in stride(from: 0, to: file.count, by: Limit.chunk) {
-            let part = start..<min(start + Limit.chunk, file.count)
-            file.withBytes { digest.update(UnsafeRawBufferPointer(rebasing: $0[part])) }
-            file.forget(part)
-        }
-        return digest.digest() == blob
+        return file.digest() == blob
     }
 }

@@ -27,16 +27,17 @@ package struct StoreCollection: Sendable {
         package var cached: [StoredFile<String>] = []
         package var blobs: [StoredFile<Digest>] = []
         package var leftovers: [StoredFile<String>] = []
+        package var toolFiles: [StoredFile<String>] = []
 
         /// In the order in which it goes: whatever ends a collection on its way, no image is left that lacks a part.
         var removals: [Removal] {
             images.map { .image($0.digest) } + cached.map { .cached($0.name) } + blobs.map { .blob($0.name) }
-                + leftovers.map { .leftover($0.name) }
+                + (leftovers + toolFiles).map { .leftover($0.name) }
         }
 
         /// Bytes on the disk.
         package var size: Int {
-            (cached.map(\.size) + blobs.map(\.size) + leftovers.map(\.size)).reduce(0, +)
+            (cached.map(\.size) + blobs.map(\.size) + (leftovers + toolFiles).map(\.size)).reduce(0, +)
         }
     }
 
@@ -48,12 +49,14 @@ package struct StoreCollection: Sendable {
 
     package init(_ store: any CollectibleStore) { self.store = store }
 
-    /// Finds what nobody needs, and removes it unless `isDryRun`. `inUse`: the images of releases.
+    /// Finds what nobody needs, and removes it unless `isDryRun`. `inUse` gives the images of releases, and is asked
+    /// once nobody uses the store: what was deployed until then counts.
     package func run(
-        inUse: Set<Digest>, policy: Policy = .usual, isDryRun: Bool, now: Instant
+        inUse: () throws -> Set<Digest>, policy: Policy = .usual, isDryRun: Bool,
+        now: () -> Instant
     ) async throws -> Garbage {
         try await store.collecting {
-            let garbage = try find(inUse, policy, now)
+            let garbage = try find(try inUse(), policy, now())
             if !isDryRun { for removal in garbage.removals { try remove(removal) } }
             return garbage
         }
@@ -78,6 +81,7 @@ package struct StoreCollection: Sendable {
         garbage.blobs = try store.blobs().filter { !needed.contains($0.name) && isOld($0) }
         garbage.cached = try store.cachedKeys().filter(isOld)
         garbage.leftovers = try store.leftovers()
+        garbage.toolFiles = try store.toolFiles().filter(isOld)
         return garbage
     }
 

@@ -46,7 +46,7 @@ struct BaseImagePuller: ImagePuller {
     /// Builds a Dockerfile, and keeps the image in the store.
     private func build(_ file: String, _ architecture: Architecture) async throws -> Digest {
         Screen.progress("building \(file)")
-        let layout = try store.folder("dockerfile") + "/\(UUID().uuidString)"
+        let layout = try store.temporaryPath()
         defer { try? FileManager.default.removeItem(atPath: layout) }
         try await DockerfileBuild(
             file: file, architecture: architecture, environment: ProcessInfo.processInfo.environment

@@ -103,7 +103,9 @@ package final class HostPlatform: Platform {
         let ids = instanceIDs
         var views: [ObservedInstance] = []
         for id in ids {
-            guard let (known, isLaunching) = known(id), key == nil || known.record.key == key else { continue }
+            guard let (known, isLaunching) = known(id), key == nil || known.record.key == key else {
+                continue
+            }
             views.append(view(known, isLaunching: isLaunching))
         }
         let present = Set(ids)

@@ -8,8 +8,8 @@ package struct ImageFile {
 
 extension FileTree {
     /// Everything in the tree, by its path. The bytes live as long as the tree.
-    package var files: [String: ImageFile] {
-        var found: [String: ImageFile] = [:]
+    package var files: PathTable<ImageFile> {
+        var found = PathTable<ImageFile>()
         var pending = [(path: "", inode: 0)]
         while let (folder, index) = pending.popLast() {
             for (name, child) in inodes[index].children {

@@ -224,17 +224,3 @@ package struct FileTree {
         }
     }
 }
-
-/// A name in a folder, equal by its bytes: unlike strings, which are equal where Unicode says so.
-struct FileName: Hashable {
-    let text: String
-
-    init(_ text: String) { self.text = text }
-
-    static func == (left: FileName, right: FileName) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
-
-    func hash(into hasher: inout Hasher) {
-        var text = text
-        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-    }
-}

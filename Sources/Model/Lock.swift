@@ -64,6 +64,11 @@ package struct Lock: Hashable, Sendable, Codable {
         /// Fingerprint of the key that signed it, 40 hexadecimal digits.
         package var signedBy: String
 
+        /// Whether a suite has security updates: `bookworm-security`, `jammy-security`, `stretch/updates`.
+        package static func isOfSecurity(_ suite: String) -> Bool {
+            suite.hasSuffix("-security") || suite.hasSuffix("/updates")
+        }
+
         package init(name: String, suite: String, release: Digest, signedBy: String) {
             self.name = name
             self.suite = suite
@@ -83,11 +88,14 @@ package struct Lock: Hashable, Sendable, Codable {
         package var path: String
         package var size: Int
         package var sha256: Digest
+        /// The suite of security updates that has this version; nil where none has, or where `archive` tells already.
+        package var suite: String?
 
         package init(
             name: String, version: String, architecture: String, archive: String, path: String, size: Int,
-            sha256: Digest
+            sha256: Digest, suite: String? = nil
         ) {
+            self.suite = suite
             self.name = name
             self.version = version
             self.architecture = architecture

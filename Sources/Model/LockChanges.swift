@@ -66,9 +66,21 @@ package struct LockChanges: Hashable, Sendable, Codable {
 }
 
 extension Lock {
-    /// Whether a package comes from an archive that has security updates and nothing else.
+    /// Whether a package comes from a suite of security updates.
     package func isSecurityUpdate(_ package: Package) -> Bool {
+        package.suite.map(Archive.isOfSecurity) ?? isInSecurityArchive(package)
+    }
+
+    /// Whether a package comes from an archive that has security updates and nothing else.
+    package func isInSecurityArchive(_ package: Package) -> Bool {
         let suites = archives.filter { $0.name == package.archive }.map(\.suite)
-        return !suites.isEmpty && suites.allSatisfy { $0.hasSuffix("-security") || $0.hasSuffix("/updates") }
+        return !suites.isEmpty && suites.allSatisfy(Archive.isOfSecurity)
+    }
+
+    /// Whether the archive of a package has suites of security updates beside others, as Ubuntu's has: then its name
+    /// does not tell which package is one.
+    package func isInMixedArchive(_ package: Package) -> Bool {
+        let suites = archives.filter { $0.name == package.archive }.map(\.suite)
+        return suites.contains(where: Archive.isOfSecurity) && !suites.allSatisfy(Archive.isOfSecurity)
     }
 }

@@ -46,6 +46,14 @@ extension ImageStore {
     }
 }
 
+extension ImageStore {
+    /// Records an image that was made here. Whoever changes a record meanwhile, to give a name or to sign, is waited
+    /// for: of two who read, change and write at once, one would forget what the other wrote.
+    package func enter(_ record: ImageRecord) async throws {
+        try await locked("images") { try self.record(record) }
+    }
+}
+
 private enum EvidenceLimit {
     /// One document.
     static let bytes = 4 << 20

@@ -43,6 +43,9 @@ package protocol CollectibleStore: ImageStore {
     func cachedKeys() throws -> [StoredFile<String>]
     /// Files that a process which no longer runs left half-made, and their bytes.
     func leftovers() throws -> [StoredFile<String>]
+    /// What tools keep in their folders from one bake to the next, by its place: a repository, the lists of an archive,
+    /// a file that has arrived in part.
+    func toolFiles() throws -> [StoredFile<String>]
     /// Records of images that cannot be read, by their place.
     func damagedRecords() throws -> [String]
 

@@ -8,6 +8,8 @@ internal import Trust
 extension ContentStore: CollectibleStore {
     /// Rounds of `lockPause` to wait for bakes that are under way: a minute.
     private static let patience = 3_000
+    /// Seconds after which a temporary file is nobody's any more: no bake or build step takes longer.
+    private static let oldest = 7 * 86_400
 
     package func blobs() throws -> [StoredFile<Digest>] {
         try files("\(root)/blobs/sha256").compactMap { name, path in
@@ -17,23 +19,56 @@ extension ContentStore: CollectibleStore {
     }
 
     package func cachedKeys() throws -> [StoredFile<String>] {
-        try files("\(root)/cache").compactMap { stored($0.name, $0.path) }
+        try files("\(root)/cache").filter { !$0.name.hasSuffix(DurableFile.unfinished) }
+            .compactMap { stored($0.name, $0.path) }
     }
 
     package func leftovers() throws -> [StoredFile<String>] {
-        try FileManager.default.contentsOfDirectory(atPath: "\(root)/tmp").sorted().compactMap { name in
-            guard let owner = Int32(name.prefix { $0 != "-" }), kill(owner, 0) != 0, errno == ESRCH else {
-                return nil
-            }
-            let path = "\(root)/tmp/\(name)"
+        try temporaryFiles().compactMap { path, owner in
             guard var leftover = stored(path, path) else { return nil }
+            // A number may have been given to another process since.
+            let isOld = leftover.usedAt.milliseconds / 1000 + ContentStore.oldest < time(nil)
+            guard isOld || owner.map({ kill($0, 0) != 0 && errno == ESRCH }) ?? false else { return nil }
             leftover.size += sizes(below: path)
             return leftover
         }
     }
 
+    /// Files and folders that are not in place yet, and the process that makes each.
+    private func temporaryFiles() throws -> [(path: String, owner: Int32?)] {
+        let temporary = try FileManager.default.contentsOfDirectory(atPath: "\(root)/tmp").sorted()
+        return temporary.map { ("\(root)/tmp/\($0)", Int32($0.prefix { $0 != "-" })) }
+            + (try unfinishedFiles())
+    }
+
+    /// What Kilns before this one wrote beside the file in whose place it comes: `NAME.PID-NUMBER.new`.
+    private func unfinishedFiles() throws -> [(path: String, owner: Int32?)] {
+        try ["blobs", "cache", "images"].flatMap { try files("\(root)/\($0)") }.compactMap { name, path in
+            guard name.hasSuffix(DurableFile.unfinished) else { return nil }
+            let owner = name.dropLast(DurableFile.unfinished.count).split(separator: ".").last
+            return (path, owner.flatMap { Int32($0.prefix { $0 != "-" }) })
+        }
+    }
+
+    package func toolFiles() throws -> [StoredFile<String>] {
+        let tools = try FileManager.default.contentsOfDirectory(atPath: "\(root)/folders").sorted()
+        return try tools.flatMap { tool in
+            try FileManager.default.contentsOfDirectory(atPath: "\(root)/folders/\(tool)").sorted().compactMap
+            {
+                let path = "\(root)/folders/\(tool)/\($0)"
+                guard var file = stored(path, path) else { return nil }
+                for inner in all(below: path) {
+                    file.size += inner.size
+                    file.usedAt = max(file.usedAt, inner.usedAt)
+                }
+                return file
+            }
+        }
+    }
+
     package func damagedRecords() throws -> [String] {
         try files("\(root)/images").filter { name, path in
+            if name.hasSuffix(DurableFile.unfinished) { return false }
             guard name.hasSuffix(".json"),
                 let bytes = try? DurableFile.read(path, limit: ContentStore.longestRecord),
                 let record = try? CanonicalJSON.decode(ImageRecord.self, from: Data(bytes))
@@ -77,16 +112,16 @@ extension ContentStore: CollectibleStore {
         var status = stat()
         // Gone since: somebody else removed it.
         guard lstat(path, &status) == 0 else { return nil }
-        let used = max(status.st_atim.tv_sec, status.st_mtim.tv_sec)
         return StoredFile(
-            name: name, size: Int(status.st_blocks) * 512, usedAt: Instant(milliseconds: used * 1000))
+            name: name, size: Int(status.st_blocks) * 512,
+            usedAt: Instant(milliseconds: LastUse.seconds(status) * 1000))
     }
 
-    private func sizes(below folder: String) -> Int {
-        guard let names = FileManager.default.enumerator(atPath: folder) else { return 0 }
-        return names.lazy.compactMap { $0 as? String }.reduce(0) { sum, name in
-            sum + (stored(name, "\(folder)/\(name)")?.size ?? 0)
-        }
+    private func sizes(below folder: String) -> Int { all(below: folder).reduce(0) { $0 + $1.size } }
+
+    private func all(below folder: String) -> [StoredFile<String>] {
+        guard let names = FileManager.default.enumerator(atPath: folder) else { return [] }
+        return names.compactMap { $0 as? String }.compactMap { stored($0, "\(folder)/\($0)") }
     }
 
     /// All files below a folder, by their paths in it, sorted.

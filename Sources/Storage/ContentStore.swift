@@ -26,7 +26,9 @@ package struct ContentStore: ImageStore {
 
     package func path(of blob: Digest) -> String? {
         let path = blobPath(blob)
-        return access(path, R_OK) == 0 ? path : nil
+        guard access(path, R_OK) == 0 else { return nil }
+        LastUse.note(path)
+        return path
     }
 
     package func read(_ blob: Digest, limit: Int) throws -> [UInt8] {
@@ -45,8 +47,13 @@ package struct ContentStore: ImageStore {
 
     package func write(_ bytes: [UInt8]) throws -> Digest {
         let digest = Digest.sha256(of: bytes)
-        if path(of: digest) == nil { try DurableFile.write(bytes, to: blobPath(digest)) }
+        if path(of: digest) == nil { try put(bytes, at: blobPath(digest)) }
         return digest
+    }
+
+    /// What a killed process leaves of it lies in `tmp`, where it is found and cleared.
+    private func put(_ bytes: [UInt8], at path: String) throws {
+        try DurableFile.write(bytes, to: path, through: try temporaryPath())
     }
 
     package func temporaryPath() throws -> String {
@@ -58,13 +65,16 @@ package struct ContentStore: ImageStore {
     }
 
     package func cached(_ key: String) -> [UInt8]? {
-        try? DurableFile.read("\(root)/cache/\(key)", limit: ContentStore.longestCached)
+        let path = "\(root)/cache/\(key)"
+        guard let bytes = try? DurableFile.read(path, limit: ContentStore.longestCached) else { return nil }
+        LastUse.note(path)
+        return bytes
     }
 
     package func cache(_ key: String, _ bytes: [UInt8]) throws {
         let path = "\(root)/cache/\(key)"
         try DurableFile.makeFolder(DurableFile.folder(of: path))
-        try DurableFile.write(bytes, to: path)
+        try put(bytes, at: path)
     }
 
     package func folder(_ name: String) throws -> String {
@@ -98,8 +108,7 @@ package struct ContentStore: ImageStore {
             let evidence = old + (image.evidence ?? []).filter { !old.contains($0) }
             image.evidence = evidence.isEmpty ? nil : evidence
         }
-        try DurableFile.write(
-            [UInt8](try CanonicalJSON.encode(image)), to: "\(root)/images/\(image.digest.hex).json")
+        try put([UInt8](try CanonicalJSON.encode(image)), at: "\(root)/images/\(image.digest.hex).json")
     }
 
     package func locked<Result: Sendable>(

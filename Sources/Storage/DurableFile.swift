@@ -3,9 +3,13 @@ internal import Model
 
 /// File operations whose result is on disk when they return. A file is replaced whole or not at all.
 package enum DurableFile {
-    /// Writes `bytes` beside `path`, flushes, renames over `path` and flushes the folder.
-    package static func write(_ bytes: [UInt8], to path: String) throws {
-        let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0 ... .max)).new"
+    /// What the names end with of files that are not in place yet.
+    static let unfinished = ".new"
+
+    /// Writes `bytes` beside `path`, or to `temporary` on the same disk; flushes, renames over `path` and flushes the
+    /// folder.
+    package static func write(_ bytes: [UInt8], to path: String, through temporary: String? = nil) throws {
+        let temporary = temporary ?? "\(path).\(getpid())-\(UInt32.random(in: 0 ... .max))\(unfinished)"
         do {
             try create(temporary, bytes)
             try move(temporary, to: path)

@@ -34,10 +34,10 @@ struct BakeBench: Sendable {
     }
 
     func bake(
-        _ recipe: Recipe? = nil, packages: [PackageMaker] = PackageMaker.small
+        _ recipe: Recipe? = nil, packages: [PackageMaker] = PackageMaker.small, at time: Int = 1
     ) async throws -> BakeResult {
         let baker = ImageBaker(
-            store: store, host: HostApt(root: folder.path + "/host"), clock: { Instant(milliseconds: 1) })
+            store: store, host: HostApt(root: folder.path + "/host"), clock: { Instant(milliseconds: time) })
         return try await baker.bake(
             try recipe ?? self.recipe(), specFolder: folder.path + "/spec",
             lock: try PackageMaker.lock(packages), service: try ServiceName("test"))

@@ -8,7 +8,7 @@ struct DebArchiveTests {
     private func open(_ bytes: [UInt8]) throws -> (DebArchive, TemporaryFolder) {
         let folder = try TemporaryFolder()
         let path = try folder.write("x.deb", bytes)
-        return (try DebArchive(path: path, place: "x", spoolFolder: folder.path), folder)
+        return (try DebArchive(MappedBytes(file: path), place: "x", spoolFolder: folder.path), folder)
     }
 
     private func content(_ maker: PackageMaker) throws -> [TarEntry] {

@@ -101,7 +101,12 @@ final class FolderStore: ImageStore {
     private let records = Mutex<[ImageRecord]>([])
     func record(of image: Digest) throws -> ImageRecord? { try images().last { $0.digest == image } }
     func images() throws -> [ImageRecord] { records.withLock { $0 } }
-    func record(_ image: ImageRecord) throws { records.withLock { $0.append(image) } }
+    func record(_ image: ImageRecord) throws {
+        records.withLock { records in
+            records.removeAll { $0.digest == image.digest }
+            records.append(image)
+        }
+    }
 
     func inUse<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
         try await body()

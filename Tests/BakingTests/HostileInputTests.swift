@@ -49,7 +49,7 @@ import Testing
         for seed in Self.seeds {
             let path = try folder.write("x.deb", Self.damaged(maker.bytes, seed: seed))
             Self.refusedOrRead {
-                let deb = try DebArchive(path: path, place: "x", spoolFolder: folder.path)
+                let deb = try DebArchive(MappedBytes(file: path), place: "x", spoolFolder: folder.path)
                 _ = deb.text("postinst")
                 let data = try deb.unpackData(spoolFolder: folder.path)
                 _ = try PackageContent(data, place: "x").items

@@ -1,3 +1,4 @@
+import ImageFormat
 import Model
 import Testing
 
@@ -30,5 +31,28 @@ import Testing
         let difference = try #require(try await verify(bench, result.image.digest))
         #expect(difference.files.map(\.path) == ["srv/www/index.html"])
         #expect(difference.from == result.image.digest && difference.packages == [])
+    }
+
+    @Test func `a package that was replaced in the store proves nothing`() async throws {
+        let bench = try BakeBench()
+        let result = try await bench.bake()
+        let package = try #require(PackageMaker.small.first { $0.name == "server" })
+        var other = package
+        other.file("usr/bin/slipped-in", "#!/bin/sh")
+        let blob = try #require(bench.store.path(of: .sha256(package.bytes)))
+        try HostFiles.put(blob, other.bytes)
+        let found = await failures { _ = try await verify(bench, result.image.digest) }
+        #expect(found.map(\.code) == [.storeDamaged])
+        #expect(found.first?.place == blob)
+    }
+
+    @Test func `a bake opens no package that is not the one of the lock`() async throws {
+        let bench = try BakeBench()
+        let sum = Digest.sha256(try #require(PackageMaker.small.first { $0.name == "server" }).bytes)
+        let temporary = try bench.store.temporaryPath()
+        try HostFiles.put(temporary, PackageMaker("server").bytes)
+        try bench.store.adopt(temporary, as: sum)
+        let found = await failures { _ = try await bench.bake() }
+        #expect(found.map(\.code) == [.storeDamaged])
     }
 }

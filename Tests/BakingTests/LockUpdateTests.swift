@@ -91,6 +91,54 @@ import Testing
         }
     }
 
+    /// As Ubuntu has it: one archive with the suites of all kinds, and a fix in two of them.
+    @Test func `a suite of security updates counts in an archive that has others too`() async throws {
+        let folder = try TemporaryFolder()
+        let keyring = try await LocalArchive.makeKey(in: folder.path)
+        let suites = ["jammy", "jammy-updates", "jammy-security"].map {
+            LocalArchive(folder: folder.path + "/ubuntu", suite: $0, keyring: keyring)
+        }
+        let base = Self.base.map { Self.package($0, "1") }
+        try await suites[0].publish(base + Self.before)
+        try await suites[1].publish([])
+        try await suites[2].publish([])
+        var source = suites[0].source
+        source.suites = suites.map(\.suite)
+        var recipe = Recipe(
+            distribution: try .init(parsing: "ubuntu/jammy"), sources: [source],
+            packages: [try .init(parsing: "web"), try .init(parsing: "cache")], command: ["web"])
+        let solver = PackageSolver(store: try FolderStore(folder.path + "/store"))
+        let first = try await solver.lock(recipe)
+        #expect(first.packages.allSatisfy { $0.suite == nil })
+        // A fix of tls, which the updates have too; one of web that a later update contains.
+        try await suites[1].publish([
+            Self.package("tls", "3.0.16-1"), Self.package("web", "1.2-1", "Depends: tls"),
+            Self.package("cache", "7.2-1"),
+        ])
+        try await suites[2].publish([
+            Self.package("tls", "3.0.16-1"), Self.package("web", "1.1-1", "Depends: tls"),
+        ])
+        let lock = try await solver.lock(recipe, updating: (first, .security))
+        let versions = lock.packages.filter { !Self.base.contains($0.name) }.map {
+            "\($0.name) \($0.version)"
+        }
+        #expect(versions == ["cache 7.0-1", "tls 3.0.16-1", "web 1.2-1"])
+        #expect(lock.packages.filter { $0.suite != nil }.map(\.name) == ["tls"])
+        #expect(try LockFile.parse(Array(LockFile.text(lock).utf8), place: "kiln.lock") == lock)
+        #expect(
+            LockChanges(from: first, to: lock).changes.map(\.description) == [
+                "tls 3.0.15-1 → 3.0.16-1, security", "web 1.0-1 → 1.2-1",
+            ])
+        source.suites = ["jammy", "jammy-updates"]
+        recipe.sources = [source]
+        let found = await failures { [recipe] in
+            _ = try await solver.lock(recipe, updating: (first, .security))
+        }
+        #expect(found.map(\.code) == [.invalidArgument])
+        #expect(found.first?.suggestion?.contains("jammy-security") == true)
+        try await LocalArchive.forgetKey(in: folder.path)
+    }
+
     @Test func `what the archive dropped cannot be kept, and is named`() async throws {
         try await inWorld { world in
             try await world.main.publish(

@@ -48,7 +48,7 @@ import Testing
             )
         }
 
-        func files(_ image: Image) throws -> [String: String] {
+        func files(_ image: Image) throws -> PathTable<String> {
             var tree = FileTree()
             for layer in image.layers {
                 let blob = try MappedBytes(file: try #require(bench.store.path(of: layer.digest)))
@@ -104,6 +104,27 @@ import Testing
         #expect(files["opt/tool/bin/also"] == "→ ../lib/a.so")
         #expect(files.keys.allSatisfy { !$0.contains("README") && !$0.contains("tool-1.2") })
         #expect(lock.fetched.map(\.size) == [5, SourceFetcherTests.tool.count])
+    }
+
+    @Test func `two files that strip makes one are refused; folders and equal files are one`() async throws {
+        let site = try Site()
+        let rows = [
+            (TarEntry(path: "a/bin", kind: .directory), ""), (TarEntry(path: "b/bin", kind: .directory), ""),
+            (TarEntry(path: "a/bin/run", kind: .file, mode: 0o755), "same"),
+            (TarEntry(path: "b/bin/run", kind: .file, mode: 0o755), "same"),
+        ]
+        let fine = try site.download("served/fine.tar", Self.tar(rows), to: "/opt/tool", strip: 1)
+        #expect(try site.files(try await site.bake([fine]).1.image)["opt/tool/bin/run"] == "755 same")
+        for other in [
+            (TarEntry(path: "b/x", kind: .file), "two"), (TarEntry(path: "b/x", kind: .directory), ""),
+        ] {
+            let tar = Self.tar(rows + [(TarEntry(path: "a/x", kind: .file), "one"), other])
+            let rule = try site.download("served/both.tar", tar, to: "/opt/tool", strip: 1)
+            let found = await failures { _ = try await site.bake([rule]) }
+            #expect(found.map(\.code) == [.conflict])
+            #expect(found.first?.message.contains("a/x and b/x") == true)
+            #expect(found.first?.suggestion?.contains("strip: 0") == true)
+        }
     }
 
     @Test(arguments: ["gz", "xz", "zst"])

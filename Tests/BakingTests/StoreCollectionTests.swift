@@ -3,6 +3,7 @@ import ImageFormat
 import Model
 import Ports
 @testable import Storage
+import Synchronization
 import TestKit
 import Testing
 
@@ -71,11 +72,11 @@ struct StoreCollectionTests {
             inUse: Set<Digest> = [], images: Int = 1, unusedFor: Int = 30, isDryRun: Bool = false
         ) async throws -> StoreCollection.Garbage {
             try await StoreCollection(store).run(
-                inUse: inUse,
+                inUse: { inUse },
                 policy: .init(
                     imagesPerService: images,
                     unusedFor: .seconds(unusedFor * StoreCollectionTests.day)),
-                isDryRun: isDryRun, now: StoreCollectionTests.now)
+                isDryRun: isDryRun, now: { StoreCollectionTests.now })
         }
 
         func findings() async throws -> [StoreCheck.Finding] {
@@ -121,6 +122,114 @@ struct StoreCollectionTests {
         try bench.age(days: 90)
         #expect(try await bench.collect(inUse: [digest], images: 0, unusedFor: 0).blobs.isEmpty)
         #expect(try await bench.collect(images: 0, unusedFor: 0).blobs.count == 6)
+    }
+
+    private final class Deployed: Sendable {
+        let images = Mutex<Set<Digest>>([])
+    }
+
+    @Test func `a release that is made while a collection waits keeps its image`() async throws {
+        let bench = try Bench()
+        let image = try bench.add("deployed", days: 90)
+        try bench.age(days: 90)
+        let deployed = Deployed()
+        let store = bench.store
+        let garbage = try await withThrowingTaskGroup(of: StoreCollection.Garbage?.self) { group in
+            let (holding, isHeld) = AsyncStream<Void>.makeStream()
+            group.addTask {
+                try await store.inUse {
+                    isHeld.finish()
+                    try await Task.sleep(for: .milliseconds(200))
+                    deployed.images.withLock { _ = $0.insert(image) }
+                }
+                return nil
+            }
+            for await _ in holding {}
+            group.addTask {
+                try await StoreCollection(store).run(
+                    inUse: { deployed.images.withLock(\.self) },
+                    policy: .init(imagesPerService: 0, unusedFor: .zero), isDryRun: false,
+                    now: { StoreCollectionTests.now })
+            }
+            return try await group.reduce(nil) { $0 ?? $1 }
+        }
+        #expect(garbage?.images.isEmpty == true && garbage?.blobs.isEmpty == true)
+        #expect(try await bench.findings().isEmpty)
+    }
+
+    @Test func `what killed processes left half-made is no damage, and goes; what one still makes stays`()
+        async throws
+    {
+        let bench = try Bench()
+        let image = try bench.add("app", days: 1)
+        let root = bench.store.root
+        // No process has this number: it is above the kernel's bound.
+        let (dead, alive) = (5_000_000, getpid())
+        var left: [String] = []
+        for name in ["images/\(image.hex).json", "blobs/sha256/\(image.hex)", "cache/fragment/x"] {
+            for pid in [dead, Int(alive)] {
+                let path = "\(root)/\(name).\(pid)-7.new"
+                try HostFiles.makeFolder(HostFiles.parent(of: path))
+                try HostFiles.put(path, "half".utf8)
+                if pid == dead { left.append(path) }
+            }
+        }
+        try HostFiles.put("\(root)/tmp/\(dead)-1", "half".utf8)
+        try HostFiles.put("\(root)/tmp/\(alive)-1", "half".utf8)
+        left.append("\(root)/tmp/\(dead)-1")
+        #expect(try await bench.findings().isEmpty)
+        _ = try await StoreCheck(bench.store).run(repairing: true)
+        let garbage = try await bench.collect(inUse: [image])
+        #expect(Set(garbage.leftovers.map(\.name)) == Set(left))
+        for path in left { #expect(!HostFiles.exists(path), "\(path)") }
+        #expect(HostFiles.exists("\(root)/images/\(image.hex).json.\(alive)-7.new"))
+        #expect(HostFiles.exists("\(root)/tmp/\(alive)-1"))
+    }
+
+    @Test func `what tools keep goes where it was not used for long, and a dry run lists it`() async throws {
+        let bench = try Bench()
+        let (old, new) = ("apt/0123/lists/x", "git/abc/objects/x")
+        for path in [old, new, "partial/abcdef"] {
+            let file = "\(bench.store.root)/folders/\(path)"
+            try HostFiles.makeFolder(HostFiles.parent(of: file))
+            try HostFiles.put(file, "kept".utf8)
+        }
+        func age(_ path: String, days: Int) {
+            let seconds = Self.now.milliseconds / 1000 - days * Self.day
+            var times = [timeval(tv_sec: seconds, tv_usec: 0), timeval(tv_sec: seconds, tv_usec: 0)]
+            #expect(utimes("\(bench.store.root)/folders/\(path)", &times) == 0)
+        }
+        for path in ["apt/0123", "apt/0123/lists", old, "git/abc", "git/abc/objects", "partial/abcdef"] {
+            age(path, days: 40)
+        }
+        // One file of it was used, so all of it stays.
+        age(new, days: 2)
+        let root = bench.store.root + "/folders"
+        let plan = try await bench.collect(isDryRun: true)
+        #expect(plan.toolFiles.map(\.name) == ["\(root)/apt/0123", "\(root)/partial/abcdef"])
+        _ = try await bench.collect()
+        #expect(!HostFiles.exists("\(root)/apt/0123") && !HostFiles.exists("\(root)/partial/abcdef"))
+        #expect(HostFiles.exists("\(root)/\(new)"))
+    }
+
+    @Test func `a use is noted where the disk does not note that files are read`() async throws {
+        let bench = try Bench()
+        let blob = try bench.store.write(Array("a package".utf8))
+        try bench.store.cache("fragment/x", Array("parts".utf8))
+        let paths = ["\(bench.store.root)/blobs/sha256/\(blob.hex)", "\(bench.store.root)/cache/fragment/x"]
+        let old = Int(time(nil)) - 40 * Self.day
+        for path in paths {
+            var times = [timeval(tv_sec: old, tv_usec: 0), timeval(tv_sec: old, tv_usec: 0)]
+            #expect(utimes(path, &times) == 0)
+        }
+        // Asked for only: nobody reads the file itself.
+        #expect(bench.store.path(of: blob) != nil)
+        _ = bench.store.cached("fragment/x")
+        for path in paths {
+            var status = stat()
+            #expect(lstat(path, &status) == 0)
+            #expect(status.st_atim.tv_sec > old + Self.day && status.st_mtim.tv_sec == old, "\(path)")
+        }
     }
 
     @Test func `what a running release needs stays even where its record is lost`() async throws {

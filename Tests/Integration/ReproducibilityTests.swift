@@ -29,6 +29,8 @@ extension OnThisHost {
                 folder: "c", prefix: "env TZ=America/St_Johns HOME=/nowhere SOURCE_DATE_EPOCH=1",
                 umask: "000"),
             Bake(folder: "one-processor", prefix: "taskset -c 0"),
+            // Hashes begin elsewhere in each process, unless tests ask for one beginning.
+            Bake(folder: "seeded", prefix: "env -u SWIFT_DETERMINISTIC_HASHING"),
             Bake(folder: "in-memory", isInMemory: true),
             Bake(
                 folder: "nobody", prefix: "setpriv --reuid 65534 --regid 65534 --clear-groups", owner: 65534),

@@ -71,7 +71,9 @@ final class PackageTracer {
                 .notFound, "the package is not in the store", at: locked.path,
                 suggestion: "run the bake again: it fetches what is missing")
         }
-        let files = try DebArchive(path: deb, place: locked.name, spoolFolder: spoolFolder).controlFiles
+        let files = try DebArchive(
+            try store.proven(locked.sha256, at: deb), place: locked.name, spoolFolder: spoolFolder
+        ).controlFiles
         let root = TracedRoot(
             package: trace.package, controlFiles: files, packages: packages, layers: try packageLayers(),
             tree: tree, contents: contents, effects: world.tree)

@@ -54,7 +54,7 @@ struct Bake: AsyncParsableCommand {
             results.append(result)
         }
         guard results.count > 1 else { return try answer(results[0]) }
-        let index = try PlatformIndex(results, store: store, now: Instant.fromClock)
+        let index = try await PlatformIndex(results, store: store, now: Instant.fromClock)
         switch output.output {
         case .json:
             try Screen.answer(

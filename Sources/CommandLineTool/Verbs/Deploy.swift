@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Baking
 internal import Model
+internal import Ports
 internal import WireAPI
 
 struct Deploy: AsyncParsableCommand {
@@ -41,22 +42,25 @@ struct Deploy: AsyncParsableCommand {
         try await daemon.withDaemon { client in
             // Asks first, so that nobody bakes for a minute to hear that no daemon runs.
             let _: StatusAnswer = try await client.get(WirePath.status)
-            let digest = try await chosenImage(spec)
-            let request = DeployRequest(
-                content: try spec.release(of: digest, in: self.spec.folder), message: message, force: force,
-                queue: queue, commit: GitSource(spec, in: self.spec.folder).commit)
-            if output.output == .text {
-                let plan: PlanAnswer = try await client.post(WirePath.plan(key), request)
-                Screen.tell(plan.text(key, allowing: request.content.run.allow))
-                for warning in plan.warnings ?? [] { Screen.warn("\(warning)") }
+            let store = try daemon.root.openStore()
+            // Until the daemon has it in a release, nothing but this keeps the image from being collected.
+            let answer = try await store.inUse {
+                let digest = try await chosenImage(spec, store)
+                let request = DeployRequest(
+                    content: try spec.release(of: digest, in: self.spec.folder), message: message,
+                    force: force, queue: queue, commit: GitSource(spec, in: self.spec.folder).commit)
+                if output.output == .text {
+                    let plan: PlanAnswer = try await client.post(WirePath.plan(key), request)
+                    Screen.tell(plan.text(key, allowing: request.content.run.allow))
+                    for warning in plan.warnings ?? [] { Screen.warn("\(warning)") }
+                }
+                return try await client.post(WirePath.deploy(key), request) as RolloutAnswer
             }
-            let answer: RolloutAnswer = try await client.post(WirePath.deploy(key), request)
             try await RolloutEnd.report(answer, client, key, detach: detach, output.output)
         }
     }
 
-    private func chosenImage(_ spec: Spec) async throws -> Digest {
-        let store = try daemon.root.openStore()
+    private func chosenImage(_ spec: Spec, _ store: any ImageStore) async throws -> Digest {
         if let image {
             let digest = try ImageName.find(image, in: store).digest
             // Said here, and not by a loader that cannot run it.

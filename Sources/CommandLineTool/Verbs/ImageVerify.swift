@@ -34,15 +34,17 @@ extension ImageVerb {
             let architecture = try LayeredImageReader(store: store).image(record.digest).config.architecture
             let recipe = wanted.image.byArchitecture.first { $0.architecture == architecture } ?? wanted.image
             let lock = try LockFile.read(spec.lockPath(recipe))
-            let folder = try store.folder("verify") + "/\(getpid())"
+            let folder = try store.temporaryPath()
             let specFolder = spec.folder
             let openStore = try Adapters.require().openStore
             defer { try? FileManager.default.removeItem(atPath: folder) }
             let finding = try await Interruption.cancelling {
                 try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-                return try await ImageVerification(store: store, empty: try openStore(folder)).verify(
-                    record.digest, recipe, specFolder: specFolder, lock: lock, service: wanted.service,
-                    progress: BakeSession.show)
+                return try await store.inUse {
+                    try await ImageVerification(store: store, empty: try openStore(folder)).verify(
+                        record.digest, recipe, specFolder: specFolder, lock: lock, service: wanted.service,
+                        progress: BakeSession.show)
+                }
             }
             switch finding {
             case .same:

@@ -40,27 +40,29 @@ struct StoreVerb: AsyncParsableCommand {
 
         struct Answer: Encodable {
             var isDryRun: Bool; var images: [Digest]; var blobs: Int; var cached: Int; var leftovers: Int
-            var bytes: Int
+            var toolFiles: Int; var bytes: Int
         }
 
         func run() async throws {
             let policy = StoreCollection.Policy(
                 imagesPerService: keepImages, unusedFor: Span(unusedFor) ?? .zero)
-            let inUse = try Adapters.require().imagesInUse(root.path)
+            let adapters = try Adapters.require()
             let garbage = try await StoreCollection(try root.openStore()).run(
-                inUse: inUse, policy: policy, isDryRun: dryRun, now: Instant.fromClock)
+                inUse: { try adapters.imagesInUse(root.path) }, policy: policy, isDryRun: dryRun,
+                now: { Instant.fromClock })
             if output.output == .json {
                 return try Screen.answer(
                     Answer(
                         isDryRun: dryRun, images: garbage.images.map(\.digest), blobs: garbage.blobs.count,
-                        cached: garbage.cached.count, leftovers: garbage.leftovers.count, bytes: garbage.size)
-                )
+                        cached: garbage.cached.count, leftovers: garbage.leftovers.count,
+                        toolFiles: garbage.toolFiles.count, bytes: garbage.size))
             }
             for image in garbage.images { Screen.answer("\(image.digest) \(image.called)") }
             let counts = [
                 counted(garbage.images.count, "image"), counted(garbage.blobs.count, "blob"),
                 counted(garbage.cached.count, "cached result"),
                 counted(garbage.leftovers.count, "leftover file"),
+                counted(garbage.toolFiles.count, "file or folder of tools"),
             ].joined(separator: ", ")
             let size = ByteCount(bytes: garbage.size).readable
             Screen.answer("\(dryRun ? "would remove" : "removed") \(counts): \(size)")
