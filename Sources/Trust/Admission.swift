@@ -54,6 +54,11 @@ package struct Admission: Hashable, Sendable {
     package var timeless: Admission {
         func timeless(_ policy: AdmissionPolicy?) -> AdmissionPolicy? {
             guard var policy else { return nil }
+            // An age is read from a provenance: without the age the provenance is still asked for.
+            let provenance = PredicateType.provenance.text
+            if policy.maximumAge != nil, !policy.required.contains(provenance) {
+                policy.required.append(provenance)
+            }
             (policy.maximumAge, policy.vulnerabilities) = (nil, nil)
             return policy
         }
