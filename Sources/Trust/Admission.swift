@@ -109,6 +109,7 @@ extension AdmissionPolicy {
                     throw Failure(.keyUnusable, "the key \(key.name) of the policy is no base64")
                 }
                 let publicKey = try PublicKey(der: der)
+                try KeyRole.build.require(publicKey)
                 return ring.keys.first { $0.publicKey == publicKey }
                     ?? TrustedKey(name: key.name, publicKey: publicKey, role: .build)
             }
