@@ -97,7 +97,7 @@ let package = Package(
             name: "kiln",
             dependencies: [
                 "Model", "Ports", "Trust", "SpecFile", "Baking", "Execution", "HostPlatform", "Storage",
-                "GateClient", "Notary", "WebServer", "CommandLineTool", lifecycle, logging,
+                "GateClient", "Notary", "Threads", "WebServer", "CommandLineTool", lifecycle, logging,
                 product("UnixSignals", "swift-service-lifecycle"),
             ], swiftSettings: settings),
 

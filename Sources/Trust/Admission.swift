@@ -165,6 +165,11 @@ extension VulnerabilityRule {
                 "the feed \(self.feed) cannot be used: \(failure.message)"
                     + (failure.place.map { " (\($0))" } ?? ""),
                 failure.suggestion ?? "fetch the feed again")
+        case .packagesUnknown(let failure):
+            return no(
+                "the image's packages cannot be told, nor their faults: \(failure.message)"
+                    + (failure.place.map { " (\($0))" } ?? ""),
+                failure.suggestion ?? "bake or pull the image again")
         case .read(let read): feed = read
         }
         if let maximumFeedAge {

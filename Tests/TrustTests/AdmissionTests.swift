@@ -246,6 +246,10 @@ import Trust
                 ["/feed.json": .unreadable(unreadable)],
                 "the feed /feed.json cannot be used: it is cut off (byte 17)"
             ),
+            (
+                ["/feed.json": .packagesUnknown(unreadable)],
+                "the image's packages cannot be told, nor their faults: it is cut off (byte 17)"
+            ),
             (feed([], writtenAt: old), "the feed /feed.json was written at \(old), more than 1d ago"),
             (
                 feed([], writtenAt: now + .seconds(301)),

@@ -183,16 +183,22 @@ struct VerifyVerb: AsyncParsableCommand {
                 .notFound, "known faults are looked for in images of the store, which does not hold this one",
                 at: image, suggestion: "kiln image pull \(image)")
         }
-        let contents = try ImageContents(record.digest, store: store)
+        let now = Instant.fromClock
+        let contents: ImageContents
+        do {
+            contents = try ImageContents(record.digest, store: store)
+        } catch {
+            return rule.decide(packages: [], reading: .packagesUnknown(Failure.list(error)[0]), now: now)
+        }
         let reading = FeedFiles().reading(
             rule.feed, packages: contents.packages, distribution: contents.distribution)
-        return rule.decide(packages: contents.packages, reading: reading, now: Instant.fromClock)
+        return rule.decide(packages: contents.packages, reading: reading, now: now)
     }
 
-    /// What is to be verified, and all that speaks for it.
-    private func found(needsStatements: Bool) async throws -> (Digest, [Evidence]) {
+    /// What is to be verified, all that speaks for it, and the index of the store that lists it.
+    private func found(needsStatements: Bool) async throws -> (Digest, [Evidence], index: Digest?) {
         guard bundle.isEmpty else {
-            return (try namedDigest(), try bundle.map { .bundle(try VerifyVerb.bytes($0)) })
+            return (try namedDigest(), try bundle.map { .bundle(try VerifyVerb.bytes($0)) }, nil)
         }
         guard case .registry(let reference) = try ImageLocation(parsing: image) else {
             let digest = try namedDigest()
