@@ -130,8 +130,8 @@ package struct ImageAdmission: AdmissionController {
             verdict.message += "; released now it would be refused: \(warning.message)"
         }
         let summary = VerificationSummary(
-            verifier: verifier, verifiedAt: now, resource: question.key.description,
-            policy: try ImageAdmission.policy(question), evidence: believed.map(\.payload),
+            verifier: verifier, verifiedAt: now, resource: VerificationSummary.resource(question.key),
+            policy: try ImageAdmission.policy(question), evidence: believed.map(\.document),
             isPassed: verdict.isAdmitted)
         let subject = Statement.Subject(name: question.key.service.text, digest: image)
         verdict.evidence = Digest.sha256(of: summary.statement(about: subject).bytes)

@@ -94,7 +94,9 @@ import Trust
         let statement = try #require(
             try VerificationSummary.statement(in: verdict.entry(key, at: now, by: "test")))
         let summary = try VerificationSummary(statement.predicate)
-        #expect(summary.isPassed && summary.evidence.count == 1 && summary.resource == "web")
+        #expect(summary.isPassed && summary.resource == "urn:kiln:service:web")
+        #expect(
+            summary.evidence == (try store.record(of: image)?.evidence ?? []), "the bundle as it lies there")
         #expect(statement.subjects.map(\.digest) == [image])
     }
 

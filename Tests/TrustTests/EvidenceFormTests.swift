@@ -113,6 +113,13 @@ import Trust
             verifier: "https://host.example/kiln", verifiedAt: Fixture.now, resource: "shop@production",
             policy: Fixture.other, evidence: [Fixture.image], isPassed: true)
         #expect(try VerificationSummary(try JSONValue(parsing: summary.predicate.bytes)) == summary)
+        #expect(summary.predicate["policy"]?["uri"]?.text == "urn:kiln:policy:sha256:\(Fixture.other.hex)")
+        #expect(summary.predicate["verifiedLevels"] == .array([]))
+        var failed = summary
+        failed.isPassed = false
+        #expect(failed.predicate["verifiedLevels"] == .array([.string("FAILED")]))
+        let staging = ServiceKey(try ServiceName("shop"), in: try EnvironmentName("staging"))
+        #expect(VerificationSummary.resource(staging) == "urn:kiln:service:shop@staging")
         let text = String(decoding: provenance.predicate.bytes, as: UTF8.self)
         let odd = try JSONValue(
             parsing: Array(
