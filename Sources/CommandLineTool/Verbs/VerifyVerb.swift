@@ -96,10 +96,18 @@ struct VerifyVerb: AsyncParsableCommand {
 
     func run() async throws {
         let (policy, rule) = try asked()
-        let (digest, evidence) = try await found(needsStatements: !policy.demanded.isEmpty)
+        let (digest, evidence, index) = try await found(needsStatements: !policy.demanded.isEmpty)
         var refusals: [TrustRefusal] = []
         var believed: [Believed] = []
-        switch policy.decide(image: digest, evidence: evidence, now: Instant.fromClock) {
+        var decision = policy.decide(image: digest, evidence: evidence, now: Instant.fromClock)
+        // Who signs an index signs what it lists: so does the daemon decide, and from the same store.
+        if case .refused = decision, let index,
+            case .accepted(let counts) = policy.decide(
+                image: index, evidence: evidence, now: Instant.fromClock)
+        {
+            decision = .accepted(counts)
+        }
+        switch decision {
         case .refused(let why): refusals += why
         case .accepted(let counts): believed = counts
         }
@@ -137,7 +145,7 @@ struct VerifyVerb: AsyncParsableCommand {
     private func asked() throws -> (TrustPolicy, VulnerabilityRule?) {
         var asked: AdmissionPolicy
         // What this host's ring says of a key holds also where the key is named.
-        let ring = try key.isEmpty ? keys.folder(root).ring() : (try? keys.folder(root).ring()) ?? KeyRing()
+        let ring = try ring()
         if let policy {
             asked = try PolicyReader.any(file: policy, ring: ring)
         } else {
@@ -161,6 +169,17 @@ struct VerifyVerb: AsyncParsableCommand {
         }
         if !anyReference { policy.reference = try name() }
         return (policy, asked.vulnerabilities)
+    }
+
+    /// The keys of the folder. Where others are named they are only looked up there, so that a folder which somebody may not
+    /// look into is no obstacle; one that is damaged could bring a revoked key back.
+    private func ring() throws -> KeyRing {
+        do {
+            return try keys.folder(root).ring()
+        } catch let failure as Failure where failure.code == .notPermitted && !key.isEmpty {
+            Screen.warn("which keys were revoked here is not known: \(failure)")
+            return KeyRing()
+        }
     }
 
     /// What the image is asked for as; nil where no registry is.
@@ -202,8 +221,12 @@ struct VerifyVerb: AsyncParsableCommand {
         }
         guard case .registry(let reference) = try ImageLocation(parsing: image) else {
             let digest = try namedDigest()
-            guard needsStatements else { return (digest, []) }
-            return (digest, try StoreSigner(store: try root.openStore()).evidence(for: digest))
+            guard needsStatements else { return (digest, [], nil) }
+            let store = try root.openStore()
+            let index = try store.record(of: digest)?.index.flatMap { index in
+                try store.listed(in: index).contains(digest) ? index : nil
+            }
+            return (digest, try StoreSigner(store: store).evidence(for: digest), index)
         }
         return try await registry.withClient { client in
             let repository = client.repository(reference.host, reference.repository)
@@ -213,7 +236,7 @@ struct VerifyVerb: AsyncParsableCommand {
                     suggestion: "check the repository and the tag")
             }
             let signer = ImageSigner(client: client, reference: reference)
-            return (document.digest, try await signer.evidence(for: document.digest))
+            return (document.digest, try await signer.evidence(for: document.digest), nil)
         }
     }
 
