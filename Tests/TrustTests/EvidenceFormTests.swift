@@ -103,7 +103,7 @@ import Trust
 
     @Test func `a provenance and a summary are read as they were written`() throws {
         let provenance = Provenance(
-            recipe: Fixture.other,
+            recipe: Fixture.other, includes: [.init(path: "../base.yaml", sha256: Fixture.image)],
             source: .init(repository: "https://git.example/shop", commit: "abc123", isDirty: true),
             materials: [.init(uri: "pkg:deb/debian/a@1?arch=amd64", digests: ["sha256": Fixture.other.hex])],
             builder: "https://ci.example/runner", startedOn: Fixture.now, finishedOn: Fixture.now,

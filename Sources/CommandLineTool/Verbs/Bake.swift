@@ -45,7 +45,7 @@ struct Bake: AsyncParsableCommand {
     func run() async throws {
         let store = try root.openStore()
         let sessions = BakeSession.all(
-            try spec.read(), spec, store: store, registries: try registry.settings())
+            try spec.reading(), root, store: store, registries: try registry.settings())
         var results: [BakeResult] = []
         for session in sessions {
             let result = try await session.bake()

@@ -108,8 +108,8 @@ extension ImageVerb {
         private func madeSo(_ subject: Statement.Subject) async throws -> Statement {
             let builder = try builder.required()
             let session = try BakeSession.native(
-                try spec.read(), spec, store: try root.openStore(), registries: try registry.settings())
-            let record = ProvenanceRecord(session: session, specPath: spec.file, builder: builder)
+                try spec.reading(), root, store: try root.openStore(), registries: try registry.settings())
+            let record = ProvenanceRecord(session: session, builder: builder)
             return try await record.provenance(of: subject.digest).statement(about: subject)
         }
 
