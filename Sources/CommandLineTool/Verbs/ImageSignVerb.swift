@@ -47,6 +47,12 @@ extension ImageVerb {
         @OptionGroup var root: RootOptions
         @OptionGroup var output: OutputOptions
 
+        func validate() throws {
+            if builder.builder != nil, !provenance {
+                throw ValidationError("--builder is said in a provenance: add --provenance")
+            }
+        }
+
         struct Answer: Encodable {
             var reference: String?; var key: String; var signed: [ImageSigner.Signed]
         }
