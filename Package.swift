@@ -135,7 +135,9 @@ let package = Package(
             "NotaryTests",
             ["Model", "Ports", "Trust", "Notary", "Storage", "TestKit", "TestWeb", nioHTTP1]),
         tests("WireAPITests", ["Model", "WireAPI", "TestKit"]),
-        tests("CommandLineToolTests", ["Model", "WireAPI", "Trust", "CommandLineTool", "TestKit"]),
+        tests(
+            "CommandLineToolTests",
+            ["Model", "WireAPI", "Ports", "Storage", "Trust", "CommandLineTool", "TestKit"]),
         tests("GateClientTests", ["Model", "Ports", "GateClient", nio, nioHTTP1, nioPosix]),
         tests(
             "RegistryClientTests",

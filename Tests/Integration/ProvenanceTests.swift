@@ -62,9 +62,16 @@ extension OnThisHost {
                 try KilnProgram.run(["verify", name, "--key", publicKey] + more)
             }
 
-            func cosign(_ generation: String, _ type: String) -> (status: Int32, output: String) {
-                shell(
-                    "HOME='\(site.folder)' \(Peer.find("cosign-\(generation)") ?? "cosign") verify-attestation --type \(type) --key '\(publicKey)' --insecure-ignore-tlog --allow-insecure-registry --allow-http-registry \(name) 2>/dev/null"
+            /// What it says on its outputs apart.
+            func cosign(_ generation: String, _ type: String, key: String? = nil, of name: String? = nil)
+                -> (status: Int32, output: String, errors: String)
+            {
+                let errors = "\(site.folder)/cosign.errors"
+                let said = shell(
+                    "HOME='\(site.folder)' \(Peer.find("cosign-\(generation)") ?? "cosign") verify-attestation --type \(type) --key '\(key ?? publicKey)' --insecure-ignore-tlog --allow-insecure-registry --allow-http-registry \(name ?? self.name) 2>'\(errors)'"
+                )
+                return (
+                    said.status, said.output, (try? String(contentsOfFile: errors, encoding: .utf8)) ?? ""
                 )
             }
         }
@@ -121,6 +128,12 @@ extension OnThisHost {
                 parsing: Array(
                     try Data(contentsOf: URL(fileURLWithPath: "\(stage.site.folder)/v1/kiln.lock"))))
             let packages = try #require(lock["packages"]?.elements?.count)
+            let made = try stage.site.kiln(
+                "key", "generate", "stranger", "--role", "build", "--no-passphrase")
+            try #require(made.status == 0, "\(made.errors)")
+            let strangerKey = shell("echo '\(stage.site.root)'/keys/stranger-*.pub").output
+                .trimmingCharacters(
+                    in: .newlines)
             for generation in ["2", "3"] where Peer.has("cosign-\(generation)") {
                 let said = stage.cosign(generation, "slsaprovenance1")
                 try #require(said.status == 0, "cosign \(generation): \(said.output)")
@@ -149,12 +162,41 @@ extension OnThisHost {
                 #expect(spdx?["spdxVersion"]?.text == "SPDX-2.3")
                 #expect(spdx?["packages"]?.elements?.count ?? 0 > packages)
                 let other = stage.cosign(generation, "vuln")
+                let stranger = stage.cosign(generation, "slsaprovenance1", key: strangerKey)
+                print("COSIGN", generation, "OTHER", other, "STRANGER", stranger)
                 #expect(other.status != 0)
+                #expect(stranger.status != 0)
                 judged(
-                    by: "cosign \(generation)", "provenance and SPDX by type, another type",
+                    by: "cosign \(generation)", "provenance and SPDX by type, another type, another key",
                     accepted: [said, bill].count { $0.status == 0 }, of: 2,
-                    refused: other.status != 0 ? 1 : 0, of: 1)
+                    refused: [other, stranger].count { $0.status != 0 }, of: 2)
             }
+        }
+
+        @Test(.enabled(if: hasRegistry, "skipped: no docker-registry or no git"))
+        func `what is signed in the store goes to a registry with the image, as far as it needs no key`()
+            throws
+        {
+            let stage = try Stage()
+            let signed = try stage.site.kiln(
+                "image", "sign", "hello", "--key", "ci", "--provenance", "--builder",
+                "https://ci.example/runner", "--file", stage.spec)
+            try #require(signed.status == 0, "\(signed.errors)")
+            #expect(try stage.verify("--require", "provenance").status == 1)
+            for _ in 1...2 {
+                let pushed = try stage.site.kiln("image", "push", "hello", stage.name)
+                #expect(pushed.status == 0 && pushed.errors.contains("cosign before 3 finds no signature"))
+            }
+            #expect(try stage.verify("--require", "provenance", "--require", "signature").status == 0)
+            for generation in ["2", "3"] where Peer.has("cosign-\(generation)") {
+                let said = stage.cosign(generation, "slsaprovenance1")
+                #expect(said.status == 0, "cosign \(generation): \(said.errors)")
+                // Pushed twice it lies there once.
+                #expect(said.output.split(separator: "\n").count == 1)
+            }
+            // The bakes of `image sign` and of `bake` are one image, and one entry.
+            let bakes = try stage.site.kiln("ledger", "show", "--kind", "bake", "--output", "json")
+            #expect(bakes.output.components(separatedBy: "\"kind\":\"bake\"").count - 1 <= 1)
         }
     }
 }
