@@ -1,7 +1,10 @@
 import Foundation
 import Model
+import Ports
+import Storage
 import Testing
 import TestKit
+import Trust
 
 /// What a bake says of itself, in a registry, for policies and for cosign.
 extension OnThisHost {
@@ -56,6 +59,32 @@ extension OnThisHost {
                 try site.kiln(
                     "image", "sign", "hello", name, "--key", "ci", "--provenance", "--sbom", "--builder",
                     "https://ci.example/runner", "--file", spec)
+            }
+
+            /// The image once more, with a provenance that was altered after it was signed.
+            func pushAltered() async throws -> String {
+                let baked = try KilnProgram.run(["bake", "--file", spec, "--root", site.root])
+                let image = try Model.Digest(parsing: String(baked.output.prefix { $0 != " " }))
+                let file = publicKey.replacing(".pub", with: ".key")
+                let key = try KeyFile(
+                    parsing: Array(try Data(contentsOf: URL(fileURLWithPath: file)))
+                ).opened { "" }
+                let made = Provenance(
+                    recipe: nil, source: nil, materials: [], builder: "https://ci.example/runner",
+                    startedOn: nil, finishedOn: nil)
+                var bundle = try SigstoreBundle(
+                    made.statement(about: Statement.Subject(name: "hello", digest: image)), signedWith: key)
+                let text = String(decoding: bundle.envelope.payload, as: UTF8.self)
+                bundle.envelope.payload = Array(text.replacing("runner", with: "runnet").utf8)
+                try await ContentStore(site.root + "/store").add(evidence: [bundle.bytes], to: image)
+                let place = name.replacing("/hello:", with: "/altered:")
+                let pushed = try site.kiln("image", "push", "hello", place)
+                try #require(pushed.status == 0, "\(pushed.errors)")
+                let said = try KilnProgram.run([
+                    "verify", place, "--key", publicKey, "--require", "provenance",
+                ])
+                #expect(said.status == 1 && said.errors.contains("rule signature"), "\(said.errors)")
+                return place
             }
 
             func verify(_ more: String...) throws -> KilnProgram.Result {
@@ -120,7 +149,9 @@ extension OnThisHost {
         @Test(
             .enabled(if: hasRegistry, "skipped: no docker-registry or no git"),
             .enabled(if: Peer.has("cosign-2") || Peer.has("cosign-3"), "skipped: no cosign"))
-        func `cosign verifies the provenance by its type, and no other type`() throws {
+        func `cosign verifies the provenance by its type and key, and no other type, key or bytes`()
+            async throws
+        {
             let stage = try Stage()
             let signed = try stage.sign()
             try #require(signed.status == 0, "\(signed.errors)")
@@ -134,6 +165,7 @@ extension OnThisHost {
             let strangerKey = shell("echo '\(stage.site.root)'/keys/stranger-*.pub").output
                 .trimmingCharacters(
                     in: .newlines)
+            let alteredName = try await stage.pushAltered()
             for generation in ["2", "3"] where Peer.has("cosign-\(generation)") {
                 let said = stage.cosign(generation, "slsaprovenance1")
                 try #require(said.status == 0, "cosign \(generation): \(said.output)")
@@ -162,14 +194,24 @@ extension OnThisHost {
                 #expect(spdx?["spdxVersion"]?.text == "SPDX-2.3")
                 #expect(spdx?["packages"]?.elements?.count ?? 0 > packages)
                 let other = stage.cosign(generation, "vuln")
+                #expect(
+                    other.status == 1
+                        && other.errors.contains("none of the attestations matched the predicate type: vuln"),
+                    "\(other.errors)")
                 let stranger = stage.cosign(generation, "slsaprovenance1", key: strangerKey)
-                print("COSIGN", generation, "OTHER", other, "STRANGER", stranger)
-                #expect(other.status != 0)
-                #expect(stranger.status != 0)
+                let altered = stage.cosign(generation, "slsaprovenance1", of: alteredName)
+                for refused in [stranger, altered] {
+                    #expect(
+                        refused.status == 1
+                            && refused.errors.contains(
+                                "accepted signatures do not match threshold, Found: 0, Expected 1"),
+                        "\(refused.errors)")
+                }
                 judged(
-                    by: "cosign \(generation)", "provenance and SPDX by type, another type, another key",
+                    by: "cosign \(generation)",
+                    "provenance and SPDX by type, another type, another key, altered",
                     accepted: [said, bill].count { $0.status == 0 }, of: 2,
-                    refused: [other, stranger].count { $0.status != 0 }, of: 2)
+                    refused: [other, stranger, altered].count { $0.status == 1 }, of: 3)
             }
         }
 
