@@ -97,7 +97,7 @@ let package = Package(
             name: "kiln",
             dependencies: [
                 "Model", "Ports", "Trust", "SpecFile", "Baking", "Execution", "HostPlatform", "Storage",
-                "GateClient", "Notary", "WebServer", "CommandLineTool", lifecycle, logging,
+                "GateClient", "Notary", "Threads", "WebServer", "CommandLineTool", lifecycle, logging,
                 product("UnixSignals", "swift-service-lifecycle"),
             ], swiftSettings: settings),
 
@@ -136,7 +136,9 @@ let package = Package(
             "NotaryTests",
             ["Model", "Ports", "Trust", "Notary", "Storage", "TestKit", "TestWeb", nioHTTP1]),
         tests("WireAPITests", ["Model", "WireAPI", "TestKit"]),
-        tests("CommandLineToolTests", ["Model", "WireAPI", "Trust", "CommandLineTool", "TestKit"]),
+        tests(
+            "CommandLineToolTests",
+            ["Model", "WireAPI", "Ports", "Storage", "Trust", "CommandLineTool", "TestKit"]),
         tests("GateClientTests", ["Model", "Ports", "GateClient", "TestKit", nio, nioHTTP1, nioPosix]),
         tests(
             "RegistryClientTests",

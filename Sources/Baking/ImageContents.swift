@@ -29,25 +29,24 @@ package struct ImageContents {
     private let owners: [String: [String]]
 
     private enum Limit {
-        static let layerBytes = 64 << 30
         /// A record of one package, and of all of them together.
         static let recordBytes = 1 << 20
         static let statusBytes = 64 << 20
     }
 
+    /// Throws where the store's bytes are not the image's, or its records of packages cannot be read whole: a package
+    /// that is left out without a word is one whose faults nobody looks for.
     package init(_ digest: Digest, store: any ImageStore) throws {
         let reader = LayeredImageReader(store: store)
         image = try reader.image(digest)
         let spoolFolder = try store.folder("spool")
         tree = try FileTree(
-            layers: try reader.layers(image).map { _, path in
-                let blob = try MappedBytes(file: path)
-                return try Decompressor.decompress(
-                    blob.bytes, limit: Limit.layerBytes, spoolFolder: spoolFolder)
+            layers: try reader.layers(image).map { layer, path in
+                try LayeredImageReader.tar(of: layer, at: path, spoolFolder)
             })
         files = tree.files
         distribution = try ImageContents.distribution(tree)
-        let records = ImageContents.records(files)
+        let records = try ImageContents.records(files)
         packages = records.map(\.package).sorted()
         owners = ImageContents.owners(files)
         let manifest = try OCIManifest(parsing: try reader.documents(digest).manifest)
@@ -67,20 +66,34 @@ package struct ImageContents {
     /// Each package with the layer that records it; nil where one record is for all.
     private static func records(
         _ files: PathTable<ImageFile>
-    ) -> [(package: InstalledPackage, layer: Int?)] {
+    ) throws -> [(package: InstalledPackage, layer: Int?)] {
         var found: [(package: InstalledPackage, layer: Int?)] = []
-        for (path, file) in files where file.entry.kind == .file {
+        for (path, file) in files {
             let isOne = path.hasPrefix(statusFolder) && !path.hasSuffix(".md5sums")
-            guard isOne || path == "var/lib/dpkg/status",
-                file.content.count <= (isOne ? Limit.recordBytes : Limit.statusBytes)
-            else { continue }
+            guard isOne && file.entry.kind != .directory || path == "var/lib/dpkg/status" else { continue }
+            let place = "/" + path
+            guard file.entry.kind == .file else { throw unreadable("it is no file", place) }
+            let longest = isOne ? Limit.recordBytes : Limit.statusBytes
+            guard file.content.count <= longest else {
+                throw unreadable("it has more than \(longest) bytes", place)
+            }
             let text = String(decoding: file.content, as: UTF8.self)
-            for paragraph in (try? ControlParagraph.parse(text, place: path)) ?? [] {
-                guard let package = paragraph.installedPackage else { continue }
-                found.append((package, isOne ? file.layer : nil))
+            do {
+                for paragraph in try ControlParagraph.parse(text, place: place) {
+                    guard let package = try paragraph.installedPackage(place) else { continue }
+                    found.append((package, isOne ? file.layer : nil))
+                }
+            } catch let failure as Failure {
+                throw unreadable(failure.message, failure.place ?? place)
             }
         }
         return found
+    }
+
+    private static func unreadable(_ why: String, _ place: String) -> Failure {
+        Failure(
+            .corruptArchive, "the image's record of its packages cannot be read: \(why)", at: place,
+            suggestion: "mend the image that it comes from: nobody can tell what else is in it")
     }
 
     private static func distribution(_ tree: FileTree) throws -> ImageDistribution? {
@@ -172,11 +185,16 @@ package struct ImageContents {
 }
 
 extension ControlParagraph {
-    /// The package that a paragraph of dpkg's status records; nil where it is not installed.
-    fileprivate var installedPackage: InstalledPackage? {
-        guard let name = self["Package"], let version = self["Version"],
-            self["Status"]?.hasSuffix(" installed") ?? true
-        else { return nil }
+    /// The package that a paragraph of dpkg's status records; nil where none of its files are there but settings. One
+    /// that is half-configured or waits for triggers has all of them.
+    fileprivate func installedPackage(_ place: String) throws -> InstalledPackage? {
+        let state = words("Status").last ?? "installed"
+        if ["not-installed", "config-files"].contains(state) { return nil }
+        guard let name = self["Package"], let version = self["Version"] else {
+            throw Failure(
+                .corruptArchive, "a package lacks its name or version",
+                at: "\(place):\(fields.first?.line ?? 1)")
+        }
         var source: InstalledPackage.Source?
         if let text = self["Source"] {
             let parts = text.split { " ()".contains($0) }.map(String.init)

@@ -4,24 +4,32 @@ package import Model
 package import Ports
 
 /// What is in an image, as far as it can be asked for: its distribution and packages, and the SHA-256 of each of its
-/// files. Kept in the store, since to read an image takes seconds and it never changes.
+/// files.
 package struct ImageInventory: Hashable, Sendable {
     package let distribution: ImageDistribution?
     package let packages: [InstalledPackage]
     /// Sorted, 32 bytes each.
     private let files: [UInt8]
 
-    private static let firstLine = "kiln image inventory 2"
+    private static let firstLine = "kiln image inventory 3"
     private static let width = 32
 
     private static func key(_ image: Digest) -> String { "inventory/\(image.hex)" }
 
+    /// From the store's cache, since to read an image takes seconds and it never changes; a record there that is not as
+    /// it was written is made again. Who can write to the cache can write such a record: what decides uses `read`.
+    ///
     /// Throws `notFound` where the store has no such image any more.
     package static func of(_ image: Digest, in store: any ImageStore) throws -> ImageInventory {
         if let known = store.cached(key(image)).flatMap({ ImageInventory(decoding: $0) }) { return known }
-        let inventory = ImageInventory(try ImageContents(image, store: store))
+        let inventory = try read(image, in: store)
         try store.cache(key(image), inventory.encoded)
         return inventory
+    }
+
+    /// From the image's layers, each held against its digest.
+    package static func read(_ image: Digest, in store: any ImageStore) throws -> ImageInventory {
+        ImageInventory(try ImageContents(image, store: store))
     }
 
     private init(_ contents: ImageContents) {
@@ -64,7 +72,8 @@ package struct ImageInventory: Hashable, Sendable {
             lines.append(
                 ([package.name, package.version, package.architecture] + source).joined(separator: " "))
         }
-        return Array(lines.map { $0 + "\n" }.joined().utf8) + files
+        let body = Array(lines.map { $0 + "\n" }.joined().utf8) + files
+        return Array(Digest.sha256(body).hex.utf8) + [UInt8(ascii: "\n")] + body
     }
 
     private init?(decoding bytes: [UInt8]) {
@@ -74,7 +83,8 @@ package struct ImageInventory: Hashable, Sendable {
             defer { rest = rest[(end + 1)...] }
             return String(decoding: rest[..<end], as: UTF8.self)
         }
-        guard line() == ImageInventory.firstLine, let id = line(), let version = line(),
+        guard let sum = line(), sum == Digest.sha256(Array(rest)).hex,
+            line() == ImageInventory.firstLine, let id = line(), let version = line(),
             let count = line().flatMap({ Int($0) }), count >= 0,
             count <= bytes.count
         else { return nil }

@@ -47,22 +47,32 @@ package struct LayeredImageReader: ImageReader {
         var tree = FileTree()
         for (layer, path) in try layers(try image(digest)) {
             try Task.checkCancellation()
-            func damaged(_ cause: Failure? = nil) -> Failure {
-                Failure(
-                    .storeDamaged, "a layer is not the one that the image names", at: path,
-                    suggestion: "`kiln store check --repair`, then bake or pull it again", cause: cause)
-            }
-            let blob = try MappedBytes(file: path)
             do {
-                let tar = try Decompressor.decompress(
-                    blob.bytes, limit: Limit.layerBytes, spoolFolder: spoolFolder)
-                guard Digest.sha256(tar.bytes) == layer.diffID else { throw damaged() }
-                try tree.add(tar)
+                try tree.add(try LayeredImageReader.tar(of: layer, at: path, spoolFolder))
             } catch let failure as Failure where failure.code == .corruptArchive {
-                throw damaged(failure)
+                throw LayeredImageReader.damaged(path, failure)
             }
         }
         try tree.unpack(into: folder)
+    }
+
+    /// What a layer holds, if it is what the image's config names. Throws `storeDamaged` otherwise.
+    static func tar(of layer: ImageLayer, at path: String, _ spoolFolder: String) throws -> MappedBytes {
+        let blob = try MappedBytes(file: path)
+        do {
+            let tar = try Decompressor.decompress(
+                blob.bytes, limit: Limit.layerBytes, spoolFolder: spoolFolder)
+            guard tar.withBytes({ Digest.sha256($0) }) == layer.diffID else { throw damaged(path) }
+            return tar
+        } catch let failure as Failure where failure.code == .corruptArchive {
+            throw damaged(path, failure)
+        }
+    }
+
+    private static func damaged(_ path: String, _ cause: Failure? = nil) -> Failure {
+        Failure(
+            .storeDamaged, "a layer is not the one that the image names", at: path,
+            suggestion: "`kiln store check --repair`, then bake or pull it again", cause: cause)
     }
 }
 

@@ -6,34 +6,41 @@ internal import RegistryClient
 
 /// Locks and bakes for the verbs, telling how far it is.
 struct BakeSession {
+    let reading: SpecReading
+    /// The spec with the recipe for one machine type.
     let spec: Spec
-    let folder: String
     let lockPath: String
     let store: any ImageStore
+    /// Whose ledger is told of what is baked.
+    let root: RootOptions
     /// How registries are spoken to, for images to build on.
     var registries = RegistrySettings()
 
     /// One for each machine type that a spec is for, that of this machine last.
     static func all(
-        _ spec: Spec, _ options: SpecOptions, store: any ImageStore,
+        _ reading: SpecReading, _ root: RootOptions, store: any ImageStore,
         registries: RegistrySettings = RegistrySettings()
     ) -> [BakeSession] {
-        spec.image.byArchitecture.map { recipe in
-            var spec = spec
+        reading.spec.image.byArchitecture.map { recipe in
+            var spec = reading.spec
             spec.image = recipe
             return BakeSession(
-                spec: spec, folder: options.folder, lockPath: options.lockPath(recipe), store: store,
+                reading: reading, spec: spec,
+                lockPath: reading.folder + "/" + SpecReading.lockName(recipe), store: store, root: root,
                 registries: registries)
         }
     }
 
+    /// The folder that `files:` are relative to.
+    var folder: String { reading.folder }
+
     /// The one whose image this machine can run.
     static func native(
-        _ spec: Spec, _ options: SpecOptions, store: any ImageStore, registries: RegistrySettings
+        _ reading: SpecReading, _ root: RootOptions, store: any ImageStore, registries: RegistrySettings
     ) throws -> BakeSession {
-        let all = all(spec, options, store: store, registries: registries)
+        let all = all(reading, root, store: store, registries: registries)
         guard let session = all.last(where: { $0.spec.image.architecture == .native }) else {
-            let names = spec.image.architectures.map(\.rawValue).joined(separator: ", ")
+            let names = reading.spec.image.architectures.map(\.rawValue).joined(separator: ", ")
             throw Failure(
                 .invalidArgument, "the recipe is for \(names), and this machine is not",
                 at: "image.architecture",
@@ -86,6 +93,7 @@ struct BakeSession {
         FileManager.default.fileExists(atPath: lockPath) ? try LockFile.read(lockPath) : nil
     }
 
+    /// Bakes, and has it in the ledger.
     func bake() async throws -> BakeResult {
         let lock = try await lock().lock
         // What a build step or a script left half-made is taken back when somebody stops it.
@@ -96,6 +104,7 @@ struct BakeSession {
                     progress: BakeSession.show)
             }
         }
+        await root.logBake(result, of: self)
         for warning in result.warnings { Screen.warn(warning) }
         for note in result.notes { Screen.note(note) }
         return result

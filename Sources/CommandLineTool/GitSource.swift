@@ -5,7 +5,7 @@ internal import Trust
 /// What Git says of the folder that a recipe is in.
 struct GitSource {
     let folder: String
-    /// What the image takes from the folder: of these, files that Git ignores count as changes too.
+    /// What decides about the image: of these, files that Git ignores or does not know count as changes too.
     let files: [String]
 
     private enum Limit {
@@ -19,14 +19,8 @@ struct GitSource {
         self.files = files
     }
 
-    /// Of a spec and of what its image takes from the folder.
-    init(_ spec: Spec, in folder: String) {
-        let paths = spec.image.files.compactMap { rule -> String? in
-            guard case .local(let path, let below) = rule.source else { return nil }
-            return below.isEmpty ? path : below + "/" + path
-        }
-        self.init(folder: folder, files: paths)
-    }
+    /// Of all that makes an image.
+    init(_ reading: SpecReading) { self.init(folder: reading.folder, files: reading.inputs) }
 
     /// The commit, with `-dirty` behind it where something is in none.
     var commit: String? {
@@ -73,7 +67,7 @@ struct GitSource {
     private func ask(_ arguments: [String]) throws -> String? {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["git", "-C", folder, "--no-optional-locks"] + arguments
+        process.arguments = ["git", "-C", folder, "--no-optional-locks", "--literal-pathspecs"] + arguments
         let output = Pipe()
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = output

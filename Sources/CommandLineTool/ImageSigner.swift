@@ -104,12 +104,59 @@ struct ImageSigner {
             try? Envelope(parsing: $0.content)
         }
         guard !held.contains(where: { $0.says(envelope, key) }) else { return false }
+        try await client.add(ImageSigner.layer(envelope, type), .attestations, of: digest, at: reference)
+        return true
+    }
+
+    /// Puts what was signed elsewhere beside the image, in every form that it can have without the key. Returns the
+    /// digests of the bundles, and whether there is a signature that only cosign 3 can read: the older form says where
+    /// the image lies, so nobody but the key's holder can make it.
+    func carry(_ evidence: [Evidence], about digest: Digest) async throws -> (
+        bundles: [Digest], isNewOnly: Bool
+    ) {
+        var (bundles, isNewOnly): ([Digest], Bool) = ([], false)
+        for item in evidence {
+            switch item {
+            case .bundle(let bytes):
+                let bundle = try SigstoreBundle(parsing: bytes)
+                let type = try Statement(parsing: bundle.envelope.payload).predicateType
+                // As it came: there may be more in it than Kiln reads.
+                let attachment = bundle.attachment(type, bytes)
+                bundles.append(try await client.attach(attachment, to: digest, at: reference))
+                if type == .signature {
+                    isNewOnly = true
+                } else {
+                    try await add(bundle.envelope, type, digest)
+                }
+            case .simpleSigning(let payload, let signature):
+                try await add(payload, signature, digest)
+            }
+        }
+        let isOldToo = evidence.contains { if case .simpleSigning = $0 { true } else { false } }
+        return (bundles, isNewOnly && !isOldToo)
+    }
+
+    private func add(_ envelope: Envelope, _ type: PredicateType, _ digest: Digest) async throws {
+        let held = try await client.layers(.attestations, of: digest, at: reference)
+        guard !held.contains(where: { (try? Envelope(parsing: $0.content)) == envelope }) else { return }
+        try await client.add(ImageSigner.layer(envelope, type), .attestations, of: digest, at: reference)
+    }
+
+    private func add(_ payload: [UInt8], _ signature: String, _ digest: Digest) async throws {
+        let held = try await client.layers(.signatures, of: digest, at: reference)
+        let annotation = SimpleSigning.signatureAnnotation
+        guard !held.contains(where: { $0.content == payload && $0.annotations[annotation] == signature })
+        else { return }
         try await client.add(
             SignatureLayer(
-                type: Envelope.mediaType, content: envelope.json.bytes,
-                annotations: [SimpleSigning.signatureAnnotation: "", "predicateType": type.text]),
-            .attestations, of: digest, at: reference)
-        return true
+                type: SimpleSigning.mediaType, content: payload, annotations: [annotation: signature]),
+            .signatures, of: digest, at: reference)
+    }
+
+    private static func layer(_ envelope: Envelope, _ type: PredicateType) -> SignatureLayer {
+        SignatureLayer(
+            type: Envelope.mediaType, content: envelope.json.bytes,
+            annotations: [SimpleSigning.signatureAnnotation: "", "predicateType": type.text])
     }
 
     private var name: String { reference.name }
@@ -142,9 +189,9 @@ struct ImageSigner {
 
 extension SigstoreBundle {
     /// As it lies beside an image in a registry.
-    func attachment(_ type: PredicateType) -> Attachment {
+    func attachment(_ type: PredicateType, _ content: [UInt8]? = nil) -> Attachment {
         Attachment(
-            type: SigstoreBundle.mediaType, title: "bundle.sigstore.json", content: bytes,
+            type: SigstoreBundle.mediaType, title: "bundle.sigstore.json", content: content ?? bytes,
             annotations: annotations(type))
     }
 }

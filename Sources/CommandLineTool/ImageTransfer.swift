@@ -24,16 +24,25 @@ struct ImageTransfer {
         var evidence: Int?
     }
 
+    /// What was signed of one digest that goes along.
+    struct Carried {
+        var subject: Digest
+        var evidence: [Evidence]
+    }
+
     func run(
         from: ImageLocation, to: ImageLocation, choice: PlatformChoice, withReferrers: Bool = false,
-        attaching attachments: [Attachment] = []
+        attaching attachments: [Attachment] = [], carrying carried: [Carried] = []
     ) async throws -> Answer {
         guard ImageTransfer.isStore(from) || ImageTransfer.isStore(to) else {
             return try await move(from, to, choice, withReferrers)
         }
         return try await openStore().inUse {
             var answer = try await move(from, to, choice, withReferrers)
-            if !attachments.isEmpty { answer.referrers = try await attach(attachments, answer.digest, to) }
+            var referrers: [Digest] = []
+            if !attachments.isEmpty { referrers += try await attach(attachments, answer.digest, to) }
+            if case .registry(let reference) = to { referrers += try await carry(carried, to: reference) }
+            if !referrers.isEmpty { answer.referrers = referrers }
             if case .registry(let reference) = from, case .store = to {
                 answer.evidence = await bringEvidence(answer.digest, from: reference)
             }
@@ -60,6 +69,23 @@ struct ImageTransfer {
             Screen.warn("what is signed of the image could not be fetched: \(Failure.list(error)[0].message)")
             return nil
         }
+    }
+
+    private func carry(_ carried: [Carried], to reference: RegistryReference) async throws -> [Digest] {
+        let signer = ImageSigner(client: client, reference: reference)
+        var digests: [Digest] = []
+        var isNewOnly = false
+        for one in carried {
+            let found = try await signer.carry(one.evidence, about: one.subject)
+            digests += found.bundles
+            isNewOnly = isNewOnly || found.isNewOnly
+        }
+        if isNewOnly {
+            Screen.note(
+                "cosign before 3 finds no signature there, since the older form says where the image lies: "
+                    + "kiln image sign IMAGE \(reference) --key NAME makes it")
+        }
+        return digests
     }
 
     private func attach(

@@ -1,6 +1,7 @@
 internal import Baking
 internal import Foundation
 internal import Model
+internal import Notary
 internal import Ports
 internal import Trust
 
@@ -19,16 +20,25 @@ extension RootOptions {
         try await Adapters.require().openLedger(path, false).append([entry])
     }
 
-    /// A new image, with the lock that it was made from. One that was there already is no news.
+    /// A new image, with the lock that it was made from. One that was there already is no news, unless the ledger knows
+    /// nothing of it.
     func logBake(_ result: BakeResult, of session: BakeSession) async {
-        guard !result.wasCached else { return }
+        if result.wasCached, knowsBake(of: result.image.digest) { return }
         let lock = FileManager.default.contents(atPath: session.lockPath).map { Digest.sha256(of: Array($0)) }
         await log(
             LedgerEntry(
                 .bake, "baked \(session.spec.service)\(result.summary)", at: Instant.fromClock,
                 by: LedgerEntry.thisUser, service: ServiceKey(session.spec.service),
-                image: result.image.digest, commit: GitSource(session.spec, in: session.folder).commit,
+                image: result.image.digest, commit: GitSource(session.reading).commit,
                 evidence: lock, details: ["architecture": result.image.config.architecture.rawValue]))
+    }
+
+    private func knowsBake(of image: Digest) -> Bool {
+        guard FileManager.default.fileExists(atPath: path + "/kiln.db"),
+            let ledger = try? Adapters.require().openLedger(path, true)
+        else { return false }
+        let query = LedgerQuery(kind: .bake, image: image)
+        return (try? ledger.entries(query, order: .oldestFirst, limit: 1).isEmpty) == false
     }
 
     /// What was put beside images, where anything was. Whoever only signs, on a machine without a ledger, begins none.

@@ -88,6 +88,7 @@ struct LedgerOptions: ParsableArguments {
         _ = try open()
         let ledger = try open(toRead: false)
         let key = try LedgerKey.ready(in: keys.folder(root), at: Instant.fromClock)
+        if let warning = key.warning { Screen.warn("\(warning)") }
         if var made = key.made {
             made.by = LedgerEntry.thisUser
             try await ledger.append([made])

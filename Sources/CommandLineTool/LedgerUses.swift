@@ -67,7 +67,8 @@ struct LedgerUses {
         var traces: [String: UseTrace] = [:]
         var order: [(name: String, service: ServiceKey, release: ReleaseNumber?)] = []
         try forEach(LedgerQuery(image: image)) { entry in
-            guard let service = entry.service else { return }
+            // What was only baked ran nowhere.
+            guard let service = entry.service, entry.kind != .bake else { return }
             let name = "\(service) \(entry.release?.description ?? "-")"
             if traces[name] == nil, order.count < LedgerUses.releases {
                 traces[name] = UseTrace(service, entry.release, image, entry)

@@ -55,41 +55,16 @@ struct SpecOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "The spec.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String = "kiln.yaml"
 
-    /// Longest spec that is read.
-    static let longest = 1 << 20
-
     /// The folder that `files:` are relative to.
-    var folder: String { URL(fileURLWithPath: file).standardizedFileURL.deletingLastPathComponent().path }
+    var folder: String { SpecReading.folder(of: file) }
 
-    /// One lock for each machine type, so that a difference shows where it is: kiln.lock where there is only one.
-    func lockPath(_ recipe: Recipe) -> String {
-        folder
-            + (recipe.architectures.count > 1 ? "/kiln.\(recipe.architecture.rawValue).lock" : "/kiln.lock")
-    }
+    func lockPath(_ recipe: Recipe) -> String { folder + "/" + SpecReading.lockName(recipe) }
 
-    func read() throws -> Spec {
-        try SpecOptions.read(file)
-    }
+    func read() throws -> Spec { try reading().spec }
 
-    static func read(_ file: String) throws -> Spec {
-        guard FileManager.default.fileExists(atPath: file) else {
-            throw Failure(
-                .fileMissing, "there is no such file", at: file,
-                suggestion: "`kiln init` writes a first kiln.yaml, or name one with --file")
-        }
-        let folder = URL(fileURLWithPath: file).deletingLastPathComponent().path
-        return try SpecFile.parse(try text(file), file: file) { try text("\(folder)/\($0)") }
-    }
+    func reading() throws -> SpecReading { try SpecReading(file) }
 
-    private static func text(_ file: String) throws -> String {
-        guard let data = FileManager.default.contents(atPath: file) else {
-            throw Failure(.fileMissing, "there is no such file", at: file)
-        }
-        guard data.count <= SpecOptions.longest, let text = String(data: data, encoding: .utf8) else {
-            throw Failure(.invalidSpec, "this is not UTF-8 text of at most 1 MiB", at: file)
-        }
-        return text
-    }
+    static func read(_ file: String) throws -> Spec { try SpecReading(file).spec }
 }
 
 struct ServiceArgument: ParsableArguments {

@@ -85,6 +85,7 @@ package enum PolicyReader {
         }
         do {
             let publicKey = try PublicKey(pem: String(decoding: bytes, as: UTF8.self))
+            try KeyRole.build.require(publicKey)
             return AdmissionPolicy.Key(name: name, publicKey: Base64.encode(publicKey.der))
         } catch let failure as Failure {
             throw failure.at(path)

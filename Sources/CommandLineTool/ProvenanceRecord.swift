@@ -3,31 +3,31 @@ internal import Foundation
 internal import ImageFormat
 internal import Model
 internal import Ports
+internal import RegistryClient
 internal import Trust
 
 /// Says how an image was made, once it has seen that the recipe at hand gives exactly this image.
 struct ProvenanceRecord {
     let session: BakeSession
-    let specPath: String
     let builder: String
 
     /// Throws `conflict` where recipe, lock and files give another image.
     func provenance(of image: Digest) async throws -> Provenance {
-        guard let spec = FileManager.default.contents(atPath: specPath), let lock = try session.lockThatIs()
-        else {
+        let (texts, folder) = (session.reading.texts, session.folder)
+        guard let spec = texts.first, let lock = try session.lockThatIs() else {
             throw Failure(
                 .fileMissing, "a provenance needs the spec and the lock that the image was baked from",
-                at: specPath, suggestion: "name the spec with --file, and bake first")
+                at: folder, suggestion: "name the spec with --file, and bake first")
         }
         let start = Instant.fromClock
         let result = try await session.bake()
         guard result.image.digest == image else {
             throw Failure(
                 .conflict, "this recipe gives \(result.image.digest), and the image to be signed is \(image)",
-                at: specPath,
+                at: "\(folder)/\(spec.path)",
                 suggestion: "check out what the image was baked from, or bake, push and sign anew")
         }
-        let source = try GitSource(session.spec, in: session.folder).source()
+        let source = try GitSource(session.reading).source()
         var materials = try ProvenanceRecord.packages(of: image, lock, session.store)
         materials += ProvenanceRecord.elsewhere(lock)
         if let source {
@@ -37,7 +37,9 @@ struct ProvenanceRecord {
                     digests: ["gitCommit": source.commit]))
         }
         return Provenance(
-            recipe: Digest.sha256(of: Array(spec)), source: source, materials: materials, builder: builder,
+            recipe: spec.sha256,
+            includes: texts.dropFirst().map { Provenance.Include(path: $0.path, sha256: $0.sha256) },
+            source: source, materials: materials, builder: builder,
             // Of an earlier bake only its end is known.
             startedOn: result.wasCached ? nil : start, finishedOn: result.record.bakedAt,
             log: try session.store.write(Array(result.log.utf8)))
@@ -47,7 +49,9 @@ struct ProvenanceRecord {
     private static func elsewhere(_ lock: Lock) -> [Provenance.Material] {
         var materials: [Provenance.Material] = []
         if let from = lock.from {
-            materials.append(Provenance.Material(uri: from.name, digests: ["sha256": from.digest.hex]))
+            materials.append(
+                Provenance.Material(uri: ProvenanceRecord.uri(of: from), digests: ["sha256": from.digest.hex])
+            )
         }
         for fetched in lock.fetched {
             var digests = ["sha256": fetched.sha256.hex]
@@ -63,24 +67,58 @@ struct ProvenanceRecord {
         return materials
     }
 
-    /// Every package of the lock, by the name that scanners know it by.
+    /// The image below, as a package URL: by the name of its repository where it is in a registry.
+    static func uri(of image: Lock.BaseImage) -> String {
+        guard case .registry(let reference)? = try? ImageLocation(parsing: image.name) else {
+            let path = image.name.split(separator: ":").dropFirst().first.map(String.init) ?? image.name
+            let name = path.split(separator: "/").last { $0 != "." && $0 != ".." }
+            return PackageURL.text(image: name.map(String.init) ?? "image", image.digest)
+        }
+        let repository = "\(reference.repository)"
+        return PackageURL.text(
+            image: repository.split(separator: "/").last.map(String.init) ?? repository, image.digest,
+            repository: "\(reference.host)/\(repository)", tag: reference.tag?.text)
+    }
+
+    /// Every package of the lock, those of its build steps too, by the name that scanners know it by.
     private static func packages(of image: Digest, _ lock: Lock, _ store: any ImageStore) throws
         -> [Provenance.Material]
     {
         let contents = try ImageContents(image, store: store)
-        guard
-            let distribution = contents.distribution
-                ?? lock.distribution.map({ ImageDistribution(id: $0.vendor, version: $0.suite) })
-        else { return [] }
         let installed = Dictionary(contents.packages.map { ($0.name, $0) }) { first, _ in first }
-        return lock.packages.map { package in
-            let known =
-                installed[package.name]
-                ?? InstalledPackage(
-                    name: package.name, version: package.version, architecture: package.architecture)
-            return Provenance.Material(
-                uri: PackageURL.text(known, of: distribution), digests: ["sha256": package.sha256.hex])
+        return packages(lock, installed: installed, contents.distribution)
+    }
+
+    /// - Parameter installed: what the image's own records say of its packages
+    static func packages(
+        _ lock: Lock, installed: [String: InstalledPackage], _ distribution: ImageDistribution?
+    ) -> [Provenance.Material] {
+        var seen: Set<Provenance.Material> = []
+        func materials(
+            _ part: Lock, _ installed: [String: InstalledPackage], _ distribution: ImageDistribution?
+        ) -> [Provenance.Material] {
+            part.packages.compactMap { package in
+                let known =
+                    installed[package.name].flatMap { $0.version == package.version ? $0 : nil }
+                    ?? InstalledPackage(
+                        name: package.name, version: package.version, architecture: package.architecture)
+                let material = Provenance.Material(
+                    uri: PackageURL.text(
+                        known, of: distribution ?? ImageDistribution(id: "unknown", version: "")),
+                    digests: ["sha256": package.sha256.hex])
+                return seen.insert(material).inserted ? material : nil
+            }
         }
+        func named(_ part: Lock) -> ImageDistribution? {
+            part.distribution.map { ImageDistribution(id: $0.vendor, version: $0.suite) }
+        }
+        let own = distribution ?? named(lock)
+        var found = materials(lock, installed, own)
+        for build in lock.builds {
+            let isSame = build.distribution == nil || build.distribution == lock.distribution
+            found += materials(build, [:], isSame ? own : named(build))
+        }
+        return found
     }
 }
 

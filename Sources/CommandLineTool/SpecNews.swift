@@ -9,14 +9,16 @@ enum SpecNews {
     /// A line for each service of that name that is behind; none where the folder has no spec that can be read.
     static func look(_ services: [ServiceStatus], _ client: DaemonClient) async -> [String] {
         let file = FileManager.default.currentDirectoryPath + "/" + SpecFile.name
-        guard FileManager.default.fileExists(atPath: file), let spec = try? SpecOptions.read(file) else {
+        guard FileManager.default.fileExists(atPath: file), let reading = try? SpecReading(file) else {
             return []
         }
+        let spec = reading.spec
         var lines: [String] = []
         for service in services where service.key.service == spec.service {
             guard let release = service.current, let image = service.image else { continue }
             let name = "\(release) of \(service.key)"
-            if let line = commits(spec, service.commit).map({ "\(SpecFile.name) here is \($0) of \(name)" }) {
+            if let line = commits(reading, service.commit).map({ "\(SpecFile.name) here is \($0) of \(name)" }
+            ) {
                 lines.append(line)
             }
             let fields = await changes(spec, of: service.key, image, client)
@@ -31,8 +33,8 @@ enum SpecNews {
     private static let shown = 5
 
     /// How the folder's commit lies to the one of a release; nil where it is the same, or nobody knows.
-    private static func commits(_ spec: Spec, _ released: String?) -> String? {
-        let git = GitSource(spec, in: FileManager.default.currentDirectoryPath)
+    private static func commits(_ reading: SpecReading, _ released: String?) -> String? {
+        let git = GitSource(reading)
         guard let released, let source = try? git.source() else { return nil }
         let base = released.hasSuffix("-dirty") ? String(released.dropLast(6)) : released
         let dirty = source.isDirty ? "changed since the commit" : nil

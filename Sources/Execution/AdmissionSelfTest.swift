@@ -20,14 +20,14 @@ package struct AdmissionSelfTest: Sendable {
     ///
     /// - Parameters:
     ///   - gate: the one that decides from now on
-    ///   - trial: the same over the scratch store
-    ///   - host: what the host asks
+    ///   - trial: the same over the scratch store, for a host that says this
+    ///   - host: what the host says
     package func run(
-        gate: any AdmissionController, trial: any AdmissionController, host: AdmissionPolicy?
+        gate: any AdmissionController, trial: (any HostTrust) -> any AdmissionController, host: any HostTrust
     ) async throws {
         let unknown = await decide(gate)
         try expect(unknown, refusedFor: .unsigned, "an image that nobody signed")
-        if host?.asksForStatements == true, await decide(gate, asking: nil).isAdmitted {
+        if try host.rules().policy?.asksForStatements == true, await decide(gate, asking: nil).isAdmitted {
             throw broken("an image that nobody signed passed the host's policy")
         }
         for attempt in try attempts() {
@@ -35,7 +35,9 @@ package struct AdmissionSelfTest: Sendable {
             try scratch.record(
                 ImageRecord(digest: attempt.image, service: nil, bakedAt: now, size: 0, packages: 0))
             try await scratch.add(evidence: [attempt.evidence], to: attempt.image)
-            let verdict = await decide(trial, attempt.image)
+            let verdict = await decide(
+                trial(attempt.host ?? host), attempt.image, asking: attempt.policy ?? policy,
+                attempt.occasion)
             if let rule = attempt.rule {
                 try expect(verdict, refusedFor: rule, attempt.name)
             } else if let refusal = verdict.refusals.first(where: { $0.message.hasPrefix(Asked.service) }) {
@@ -51,6 +53,22 @@ package struct AdmissionSelfTest: Sendable {
         var evidence: [UInt8]
         /// nil: it must pass.
         var rule: TrustRule?
+        /// What is asked; nil: a signature.
+        var policy: AdmissionPolicy?
+        var occasion = AdmissionOccasion.new
+        /// nil: the host as it is.
+        var host: Host?
+    }
+
+    /// A host that asks for nothing, and knows of one key that it is worth nothing any more.
+    private struct Host: HostTrust {
+        var revoked: TrustedKey
+
+        func rules() throws -> HostRules {
+            var ring = KeyRing()
+            try ring.add(revoked)
+            return HostRules(policy: nil, policyDigest: Digest.sha256(of: [UInt8]()), ring: ring)
+        }
     }
 
     private func attempts() throws -> [Attempt] {
@@ -58,6 +76,17 @@ package struct AdmissionSelfTest: Sendable {
         let good = try bundle(about: named("good"), by: key)
         var altered = try SigstoreBundle(parsing: try bundle(about: named("altered"), by: key))
         altered.envelope.payload += [UInt8(ascii: " ")]
+        var (aged, faulty) = (policy, policy)
+        (aged.required, aged.maximumAge) = ([], .seconds(1))
+        // No host has a feed there.
+        faulty.vulnerabilities = VulnerabilityRule(feed: "/dev/null/feed", atLeast: .low)
+        let made = Provenance(
+            recipe: nil, source: nil, materials: [], builder: "urn:kiln:self-test", startedOn: nil,
+            finishedOn: now)
+        let provenance = made.statement(about: Statement.Subject(name: "self-test", digest: named("revoked")))
+        let revocation = TrustedKey.Revocation(at: now, reason: "the daemon tries its own gate")
+        let revoked = TrustedKey(
+            name: "self-test", publicKey: key.publicKey, role: .build, revocation: revocation)
         return [
             Attempt(name: "a signed image", image: named("good"), evidence: good),
             Attempt(
@@ -70,6 +99,13 @@ package struct AdmissionSelfTest: Sendable {
             Attempt(
                 name: "an image whose signature was altered", image: named("altered"),
                 evidence: altered.bytes, rule: .signature),
+            Attempt(
+                name: "an image launched again after its key was revoked", image: named("revoked"),
+                evidence: try SigstoreBundle(provenance, signedWith: key).bytes, rule: .revoked,
+                policy: aged, occasion: .again, host: Host(revoked: revoked)),
+            Attempt(
+                name: "an image whose known faults nobody can tell", image: named("faulty"),
+                evidence: try bundle(about: named("faulty"), by: key), rule: .feed, policy: faulty),
         ]
     }
 
@@ -88,11 +124,12 @@ package struct AdmissionSelfTest: Sendable {
     }
 
     private func decide(
-        _ gate: any AdmissionController, _ image: Digest? = nil, asking policy: AdmissionPolicy?
+        _ gate: any AdmissionController, _ image: Digest? = nil, asking policy: AdmissionPolicy?,
+        _ occasion: AdmissionOccasion = .new
     ) async -> AdmissionVerdict {
         await gate.decide(
-            image ?? self.image, asking: policy, for: ServiceKey(try! ServiceName("self-test")), .new, at: now
-        )
+            image ?? self.image, asking: policy, for: ServiceKey(try! ServiceName("self-test")), occasion,
+            at: now)
     }
 
     private enum Asked {

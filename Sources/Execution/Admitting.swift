@@ -37,15 +37,15 @@ extension World {
 
 extension ServiceController {
     /// Decides whether an instance may start, and has that on disk before it does. A launch that is tried again and again
-    /// is refused once in the ledger, until it is refused for another reason.
+    /// is refused once in the ledger, until it is refused for another reason or was accepted in between.
     func admit(_ id: InstanceID, of release: Release) async throws {
         let occasion: AdmissionOccasion = machine.state.good.contains(release.number) ? .again : .new
         let verdict = await world.admission.decide(
             release.content.image, asking: release.content.policy, for: key, occasion, at: world.clock.now)
-        // What a refusal says may have the time in it.
-        let reason = verdict.details["rules"] ?? verdict.message
-        let isNews = verdict.isAdmitted ? verdict.evidence != nil : refused(release.number, reason)
-        if isNews {
+        // What a refusal says may have the time in it; the same rule by another key is another reason.
+        let reason = verdict.details["rules"].map { "\($0) \(verdict.details["keySeen"] ?? "")" }
+        let isOther = wasRefused(release.number, verdict.isAdmitted ? nil : reason ?? verdict.message)
+        if verdict.isAdmitted ? verdict.evidence != nil : isOther {
             let entry = verdict.entry(key, at: world.clock.now, by: LedgerEntry.daemon, instance: id)
             try await world.ledger.append([entry])
         }

@@ -31,13 +31,32 @@ package actor BreakGlass {
         }
     }
 
+    /// Who may, as the host's file says it.
+    package struct Stated: Sendable {
+        package var rule: BreakGlassRule
+        /// Why the file as it is now cannot be used; what was read last goes on.
+        package var problem: Failure?
+
+        package init(_ rule: BreakGlassRule, problem: Failure? = nil) {
+            self.rule = rule
+            self.problem = problem
+        }
+    }
+
+    private enum Limit {
+        /// Between two looks at who may: what was said for less time and used by nobody had no effect.
+        static let look = Span.seconds(5)
+    }
+
     private let controller: Controller
     private let world: World
     private let host: any SessionHost
     private let daemonUser: UInt32
     private let policyFile: String
     /// Read at every request, so that a change counts at once.
-    private let rule: @Sendable () throws -> BreakGlassRule
+    private let stated: @Sendable () throws -> Stated
+    /// What the ledger was told last of who may.
+    private var told: String?
     /// How many sessions each instance has now.
     private var sessions: [InstanceID: Int] = [:]
     /// Those among them that somebody holds: they stay when their last session ends.
@@ -46,19 +65,21 @@ package actor BreakGlass {
     /// - Parameter policyFile: where people write who may, for refusals
     package init(
         _ controller: Controller, world: World, host: any SessionHost, daemonUser: UInt32, policyFile: String,
-        rule: @escaping @Sendable () throws -> BreakGlassRule
+        stated: @escaping @Sendable () throws -> Stated
     ) {
         self.controller = controller
         self.world = world
         self.host = host
         self.daemonUser = daemonUser
         self.policyFile = policyFile
-        self.rule = rule
+        self.stated = stated
     }
+
+    // MARK: Who may
 
     /// Throws `notPermitted` unless a user of this host may go into instances.
     package nonisolated func require(_ user: UInt32) throws {
-        let rule = try rule()
+        let rule = try stated().rule
         guard !rule.allows(user, daemonUser: daemonUser) else { return }
         let all = (rule.allow ?? [0]) + [user]
         let list = all.map { "uid:\($0)" }.joined(separator: ", ")
@@ -69,13 +90,46 @@ package actor BreakGlass {
 
     /// Whether somebody may who may not use the daemon otherwise, and so has to reach its socket.
     package nonisolated var isForOthers: Bool {
-        (try? rule())?.namesOthers(than: daemonUser) ?? false
+        (try? stated())?.rule.namesOthers(than: daemonUser) ?? false
+    }
+
+    /// Writes down who may go into instances now, if that is news.
+    private func tell() async throws {
+        let stated = try stated()
+        let named = stated.rule.allow?.map { "uid:\($0)" }.joined(separator: ", ")
+        var text = "who may go into instances here: \(named ?? "root and the daemon's user")"
+        if let problem = stated.problem { text += "; its file cannot be used as it is now: \(problem)" }
+        guard text != told else { return }
+        if let problem = stated.problem {
+            world.logger.error("policy not usable", metadata: ["problem": "\(problem)"])
+        }
+        try await world.ledger.append([
+            LedgerEntry(
+                .policy, text, at: world.clock.now, by: LedgerEntry.daemon,
+                details: ["break-glass": named ?? "", "file": policyFile])
+        ])
+        // Only now: what could not be written is still to be told.
+        told = text
+    }
+
+    /// Looks again and again who may, until it is cancelled: also what nobody makes use of is written down.
+    package func watch() async {
+        while !Task.isCancelled {
+            do {
+                try await tell()
+            } catch {
+                world.logger.error(
+                    "who may go into instances is not in the ledger", metadata: ["error": "\(error)"])
+            }
+            do { try await world.clock.sleep(for: Limit.look) } catch { return }
+        }
     }
 
     // MARK: Sessions
 
     /// Lets a session begin. The ledger has it, and the instance is out of traffic or about to be, when this returns.
     package func open(_ order: Order, by user: UInt32) async throws -> (Session, SessionPlace) {
+        try await tell()
         try require(user)
         try BreakGlass.check(order.reason, order.span, most: Session.Limit.longest)
         try check(order)
@@ -205,6 +259,7 @@ package actor BreakGlass {
 
     /// Keeps an instance as it is, out of traffic and with another in its place, for whoever wants to look at it.
     package func hold(_ id: InstanceID, reason: String, span: Span, by user: UInt32) async throws -> Instant {
+        try await tell()
         try require(user)
         try BreakGlass.check(reason, span, most: Session.Limit.longestHold)
         _ = try await controller.instance(id)

@@ -79,7 +79,7 @@ package struct ImageAdmission: AdmissionController {
         }
         let known = question.asked.feeds.isEmpty ? nil : await faults.known(of: image, question.asked.feeds)
         let index = record?.index
-        let isListed = try index.map { try store.lists($0, image) } ?? false
+        let isListed = try index.map { try store.listed(in: $0).contains(image) } ?? false
         func decide(_ asked: Admission) -> Admission.Decision {
             func decide(_ subject: Digest) -> Admission.Decision {
                 asked.decide(
@@ -130,8 +130,8 @@ package struct ImageAdmission: AdmissionController {
             verdict.message += "; released now it would be refused: \(warning.message)"
         }
         let summary = VerificationSummary(
-            verifier: verifier, verifiedAt: now, resource: question.key.description,
-            policy: try ImageAdmission.policy(question), evidence: believed.map(\.payload),
+            verifier: verifier, verifiedAt: now, resource: VerificationSummary.resource(question.key),
+            policy: try ImageAdmission.policy(question), evidence: believed.map(\.document),
             isPassed: verdict.isAdmitted)
         let subject = Statement.Subject(name: question.key.service.text, digest: image)
         verdict.evidence = Digest.sha256(of: summary.statement(about: subject).bytes)
@@ -214,15 +214,5 @@ package struct KnownFaults: Sendable {
     package init(packages: [InstalledPackage], feeds: [String: FaultFeed.Reading]) {
         self.packages = packages
         self.feeds = feeds
-    }
-}
-
-extension ImageStore {
-    /// Whether an index of the store names an image. False where it is not here, or cannot be read.
-    fileprivate func lists(_ index: Digest, _ image: Digest) throws -> Bool {
-        guard path(of: index) != nil,
-            let json = try? JSONValue(parsing: try read(index, limit: JSONValue.Limit.bytes))
-        else { return false }
-        return (json["manifests"]?.elements ?? []).contains { $0["digest"]?.text == image.description }
     }
 }

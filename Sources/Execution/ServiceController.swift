@@ -302,8 +302,8 @@ package actor ServiceController {
         }
     }
 
-    /// Remembers why a release was refused; whether that is another reason than the last time.
-    func refused(_ release: ReleaseNumber, _ reason: String) -> Bool {
+    /// Remembers why a release was refused, nil where it was not; whether that is another answer than the last time.
+    func wasRefused(_ release: ReleaseNumber, _ reason: String?) -> Bool {
         defer { refusals[release] = reason }
         return refusals[release] != reason
     }

@@ -15,6 +15,25 @@ package enum PackageURL {
             + qualifiers.joined(separator: "&")
     }
 
+    /// `pkg:oci/debian@sha256:4f1c…?repository_url=registry.example/library/debian&tag=12`: an image (type `oci`).
+    ///
+    /// - Parameter repository: host and path; nil for an image that no registry has
+    package static func text(
+        image name: String, _ digest: Digest, repository: String? = nil, tag: String? = nil
+    )
+        -> String
+    {
+        let qualifiers =
+            (repository.map {
+                [
+                    "repository_url="
+                        + $0.split(separator: "/").map { encoded(String($0)) }.joined(separator: "/")
+                ]
+            } ?? []) + (tag.map { ["tag=\(encoded($0))"] } ?? [])
+        return "pkg:oci/\(encoded(name.lowercased()))@\(digest)"
+            + (qualifiers.isEmpty ? "" : "?" + qualifiers.joined(separator: "&"))
+    }
+
     /// Everything but letters, digits and `-._~` as `%XX`; `:` stays, as the specification asks.
     private static func encoded(_ text: String) -> String {
         var result = ""

@@ -55,7 +55,9 @@ package struct LedgerKeeper: Sendable {
             pace.local = outcome.checkpoint.size
             if asks, warnings.isEmpty, alarms.isEmpty { pace.everywhere = pace.local }
         } catch {
-            warnings = Failure.list(error)
+            let failures = Failure.list(error)
+            alarms = failures.filter { $0.code == .logInconsistent }
+            warnings = failures.filter { $0.code != .logInconsistent }
         }
         guard asks, !Task.isCancelled else { return }
         let problems = Set(warnings + alarms)
@@ -78,7 +80,10 @@ package struct LedgerKeeper: Sendable {
             let outcome = try await notary.checkpoint(at: clock.now)
             if !outcome.alarms.isEmpty { tell(outcome.warnings, outcome.alarms) }
         } catch {
-            tell(Failure.list(error), [])
+            let failures = Failure.list(error)
+            tell(
+                failures.filter { $0.code != .logInconsistent },
+                failures.filter { $0.code == .logInconsistent })
         }
     }
 }

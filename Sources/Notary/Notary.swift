@@ -1,6 +1,7 @@
 internal import Foundation
 package import Model
 internal import Ports
+internal import Synchronization
 package import Trust
 
 /// Signs heads of a ledger, and puts them where they outlive it: into the database, into files, and before witnesses.
@@ -15,6 +16,15 @@ package struct Notary: Sendable {
     package let files: [CheckpointFile]
     package let witnesses: [Witness]
     let client: WitnessClient
+    private let last = LastHead()
+
+    /// What this process knows itself: nobody can change it but in its memory.
+    private final class LastHead: Sendable {
+        /// What it signed last, or found to be whole.
+        let checkpoint = Mutex<Checkpoint?>(nil)
+        /// What a witness held against the log when it was asked last.
+        let doubt = Mutex<Failure?>(nil)
+    }
 
     package enum Limit {
         package static let witnesses = 16
@@ -62,22 +72,60 @@ package struct Notary: Sendable {
         package var alarms: [Failure] = []
     }
 
-    /// Signs the head of the log as it is now, and takes it everywhere.
+    /// Signs the head of the log as it is now, and takes it everywhere. Throws `logInconsistent`, and signs nothing, where
+    /// the log does not begin with what was signed before, as far as this process and the files know.
     ///
     /// - Parameter asking: whether witnesses are asked too
     package func checkpoint(at now: Instant, asking: Bool = true) async throws -> Outcome {
-        let head = try ledger.head()
-        let checkpoint = Checkpoint(origin: origin, size: head.size, root: head.root)
-        let note = try checkpoint.signed(with: key)
-        var outcome = Outcome(checkpoint: checkpoint, note: note)
-        try await ledger.store(StoredCheckpoint(size: head.size, at: now, note: note.bytes))
-        write(&outcome)
-        guard asking, head.size > 0, !witnesses.isEmpty else { return outcome }
-        for (witness, answer) in await askAll(checkpoint, note) {
-            try await take(answer, of: witness, &outcome, at: now)
-        }
+        let doubt = last.doubt.withLock { $0 }
+        if let doubt, !asking { throw doubt }
+        var outcome = try signed()
+        if doubt == nil { try await keep(&outcome, at: now) }
+        guard asking, outcome.checkpoint.size > 0, !witnesses.isEmpty else { return outcome }
+        if try await ask(&outcome, at: now) != nil { return outcome }
+        if doubt != nil { try await keep(&outcome, at: now) }
         if !outcome.cosignatures.isEmpty { write(&outcome) }
         return outcome
+    }
+
+    /// Asks all witnesses. Returns what one of them holds against the log.
+    private func ask(_ outcome: inout Outcome, at now: Instant) async throws -> Failure? {
+        let known = outcome.alarms.count
+        for (witness, answer) in await askAll(outcome.checkpoint, outcome.note) {
+            try await take(answer, of: witness, &outcome, at: now)
+        }
+        let doubt = outcome.alarms.dropFirst(known).first
+        last.doubt.withLock { $0 = doubt }
+        return doubt
+    }
+
+    /// The signature proves to whoever has nothing else that this is the log: it is made of no other one.
+    private func signed() throws -> Outcome {
+        let head = try ledger.head()
+        let checkpoint = Checkpoint(origin: origin, size: head.size, root: head.root)
+        if let last = last.checkpoint.withLock({ $0 }), last.size > 0 {
+            let proof = last.size <= head.size ? try ledger.consistency(from: last.size, to: head.size) : []
+            try checkpoint.requireConsistency(with: last, proof: proof)
+        }
+        for file in files {
+            // What cannot be read is told when it is to be written.
+            guard let older = (try? file.read(origin: origin, keys: known)) ?? nil else { continue }
+            try ledger.requireConsistency(with: older, from: file.path)
+        }
+        return Outcome(checkpoint: checkpoint, note: try checkpoint.signed(with: key))
+    }
+
+    private func keep(_ outcome: inout Outcome, at now: Instant) async throws {
+        let (checkpoint, note) = (outcome.checkpoint, outcome.note)
+        remember(checkpoint)
+        try await ledger.store(StoredCheckpoint(size: checkpoint.size, at: now, note: note.bytes))
+        write(&outcome)
+    }
+
+    private func remember(_ checkpoint: Checkpoint) {
+        last.checkpoint.withLock { last in
+            if checkpoint.size >= last?.size ?? 0 { last = checkpoint }
+        }
     }
 
     private func write(_ outcome: inout Outcome) {
@@ -186,8 +234,9 @@ package struct Notary: Sendable {
     /// asked or read.
     package func requirePast(at now: Instant) async throws -> [Failure] {
         let warnings = try requireLocalPast()
-        guard !witnesses.isEmpty else { return warnings }
         let head = try ledger.head()
+        remember(Checkpoint(origin: origin, size: head.size, root: head.root))
+        guard !witnesses.isEmpty else { return warnings }
         if head.size == 0 {
             // Nothing is worth a signature, but a witness may remember more than nothing.
             let empty = Checkpoint(origin: origin, size: 0, root: head.root)
@@ -196,8 +245,11 @@ package struct Notary: Sendable {
             }
             return warnings
         }
-        let outcome = try await checkpoint(at: now)
-        if let alarm = outcome.alarms.first { throw alarm }
+        // Before it is kept anywhere: what only the witnesses remember is all that tells of a log which was put in the
+        // place of this one together with its files.
+        var outcome = try signed()
+        if let alarm = try await ask(&outcome, at: now) { throw alarm }
+        try await keep(&outcome, at: now)
         return warnings + outcome.warnings
     }
 

@@ -16,6 +16,16 @@ extension ImageStore {
         }
     }
 
+    /// The images that an index of the store names. None where it is not here, or cannot be read.
+    package func listed(in index: Digest) throws -> [Digest] {
+        guard path(of: index) != nil,
+            let json = try? JSONValue(parsing: try read(index, limit: JSONValue.Limit.bytes))
+        else { return [] }
+        return (json["manifests"]?.elements ?? []).compactMap {
+            $0["digest"]?.text.flatMap { try? Digest(parsing: $0) }
+        }
+    }
+
     /// Puts documents beside an image. Those that are there already stay once. Returns how many are new.
     @discardableResult
     package func add(evidence documents: [[UInt8]], to image: Digest) async throws -> Int {

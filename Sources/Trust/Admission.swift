@@ -54,6 +54,11 @@ package struct Admission: Hashable, Sendable {
     package var timeless: Admission {
         func timeless(_ policy: AdmissionPolicy?) -> AdmissionPolicy? {
             guard var policy else { return nil }
+            // An age is read from a provenance: without the age the provenance is still asked for.
+            let provenance = PredicateType.provenance.text
+            if policy.maximumAge != nil, !policy.required.contains(provenance) {
+                policy.required.append(provenance)
+            }
             (policy.maximumAge, policy.vulnerabilities) = (nil, nil)
             return policy
         }
@@ -104,6 +109,7 @@ extension AdmissionPolicy {
                     throw Failure(.keyUnusable, "the key \(key.name) of the policy is no base64")
                 }
                 let publicKey = try PublicKey(der: der)
+                try KeyRole.build.require(publicKey)
                 return ring.keys.first { $0.publicKey == publicKey }
                     ?? TrustedKey(name: key.name, publicKey: publicKey, role: .build)
             }
@@ -159,6 +165,11 @@ extension VulnerabilityRule {
                 "the feed \(self.feed) cannot be used: \(failure.message)"
                     + (failure.place.map { " (\($0))" } ?? ""),
                 failure.suggestion ?? "fetch the feed again")
+        case .packagesUnknown(let failure):
+            return no(
+                "the image's packages cannot be told, nor their faults: \(failure.message)"
+                    + (failure.place.map { " (\($0))" } ?? ""),
+                failure.suggestion ?? "bake or pull the image again")
         case .read(let read): feed = read
         }
         if let maximumFeedAge {

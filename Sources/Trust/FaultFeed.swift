@@ -19,5 +19,7 @@ package struct FaultFeed: Hashable, Sendable {
         case read(FaultFeed)
         case missing
         case unreadable(Failure)
+        /// It was not read: which packages the image holds cannot be told.
+        case packagesUnknown(Failure)
     }
 }

@@ -131,7 +131,9 @@ package struct KeyRing: Hashable, Sendable {
             json["kilnKeys"]?.number == Limit.version, let entries = json["keys"]?.elements,
             entries.count <= Limit.keys
         else { throw KeyRing.damaged("it is no list of keys") }
+        try KeyRing.require(json, ["kilnKeys", "keys"])
         keys = try entries.map { entry in
+            try KeyRing.require(entry, ["name", "role", "public", "validFrom", "validUntil", "revocation"])
             guard let name = entry["name"]?.text,
                 let role = entry["role"]?.text.flatMap(KeyRole.init(rawValue:)),
                 let der = entry["public"]?.text.flatMap(Base64.decode)
@@ -144,6 +146,7 @@ package struct KeyRing: Hashable, Sendable {
             key.validFrom = try KeyRing.instant(entry["validFrom"])
             key.validUntil = try KeyRing.instant(entry["validUntil"])
             if let revocation = entry["revocation"] {
+                try KeyRing.require(revocation, ["at", "reason"])
                 // What cannot be read is no reason to trust a key again.
                 guard let at = try KeyRing.instant(revocation["at"]), let reason = revocation["reason"]?.text
                 else { throw KeyRing.damaged("a revocation lacks its time or reason") }
@@ -154,6 +157,12 @@ package struct KeyRing: Hashable, Sendable {
         guard Set(keys.map(\.publicKey)).count == keys.count else {
             throw KeyRing.damaged("a key occurs twice")
         }
+    }
+
+    /// Nothing but what is known: an end of trust that is misspelt would be none.
+    private static func require(_ json: JSONValue, _ known: Set<String>) throws {
+        guard let odd = json.members?.keys.sorted().first(where: { !known.contains($0) }) else { return }
+        throw damaged("\"\(odd.prefix(80))\" is none of \(known.sorted().joined(separator: ", "))")
     }
 
     private static func instant(_ json: JSONValue?) throws -> Instant? {

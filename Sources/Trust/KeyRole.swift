@@ -1,3 +1,5 @@
+internal import Model
+
 /// What a key is for. A key does the work of its own role and of no other, however good its signature.
 package enum KeyRole: String, Hashable, Sendable, Codable, CaseIterable {
     /// Signs images and what is said of how they were made.
@@ -12,6 +14,15 @@ package enum KeyRole: String, Hashable, Sendable, Codable, CaseIterable {
         case .build, .deploy: .p256
         case .ledger: .ed25519
         }
+    }
+
+    /// Throws unless a key can do this role's work.
+    package func require(_ key: PublicKey) throws {
+        guard key.algorithm != algorithm else { return }
+        throw Failure(
+            .keyUnusable,
+            "this is a key of the kind \(key.algorithm.rawValue), and a \(rawValue) key is of the kind "
+                + algorithm.rawValue, suggestion: "`kiln key generate NAME --role \(rawValue)` makes one")
     }
 
     /// What its keys sign, for people.

@@ -34,9 +34,22 @@ package struct Provenance: Hashable, Sendable {
         }
     }
 
+    /// A file that the spec brings in.
+    package struct Include: Hashable, Sendable {
+        /// From the folder of the spec.
+        package var path: String
+        package var sha256: Digest
+
+        package init(path: String, sha256: Digest) {
+            self.path = path
+            self.sha256 = sha256
+        }
+    }
+
     package var buildType = Provenance.buildType
     /// The spec that was baked, by its bytes.
     package var recipe: Digest?
+    package var includes: [Include]
     package var source: Source?
     package var materials: [Material]
     /// Who vouches for the bake: `https://ci.example/runner`.
@@ -51,10 +64,12 @@ package struct Provenance: Hashable, Sendable {
     }
 
     package init(
-        recipe: Digest?, source: Source?, materials: [Material], builder: String, startedOn: Instant?,
+        recipe: Digest?, includes: [Include] = [], source: Source?, materials: [Material], builder: String,
+        startedOn: Instant?,
         finishedOn: Instant?, log: Digest? = nil
     ) {
         self.recipe = recipe
+        self.includes = includes
         self.source = source
         self.materials = materials
         self.builder = builder
@@ -65,7 +80,14 @@ package struct Provenance: Hashable, Sendable {
 
     package var predicate: JSONValue {
         var external: [String: JSONValue] = [:]
-        external["recipe"] = recipe.map { .object(["sha256": .string($0.hex)]) }
+        external["recipe"] = recipe.map { recipe in
+            var members: [String: JSONValue] = ["sha256": .string(recipe.hex)]
+            if !includes.isEmpty {
+                members["includes"] = .array(
+                    includes.map { .object(["path": .string($0.path), "sha256": .string($0.sha256.hex)]) })
+            }
+            return .object(members)
+        }
         external["source"] = source.map { source in
             var members: [String: JSONValue] = [
                 "commit": .string(source.commit), "isDirty": .bool(source.isDirty),
@@ -114,6 +136,11 @@ package struct Provenance: Hashable, Sendable {
         buildType = type
         self.builder = builder
         recipe = try external["recipe"]?["sha256"]?.text.map { try Digest(hex: $0) }
+        // Another build type may call something else by this name.
+        let included = type == Provenance.buildType ? external["recipe"]?["includes"]?.elements : nil
+        includes = try (included ?? []).map {
+            Include(path: $0["path"]?.text ?? "", sha256: try Digest(hex: $0["sha256"]?.text ?? ""))
+        }
         source = try external["source"].flatMap { json in
             // Another build type may call something else by this name.
             guard type == Provenance.buildType else { return nil }

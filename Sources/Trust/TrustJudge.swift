@@ -122,7 +122,7 @@ extension TrustPolicy {
         if !names.contains(nil) { try requireName(names.compactMap { $0 }, key) }
         return Believed(
             predicateType: statement.predicateType, key: key, statement: statement,
-            payload: Digest.sha256(of: envelope.payload))
+            payload: Digest.sha256(of: envelope.payload), document: Digest.sha256(of: bytes))
     }
 
     /// The keys that a signature without a name is tried with: those that are worth something first, the newest before
@@ -147,8 +147,9 @@ extension TrustPolicy {
         let signed = try SimpleSigning(parsing: payload)
         guard signed.digest == image else { throw anotherImage("\(signed.digest)", image, key) }
         try requireName([signed.name], key)
+        let digest = Digest.sha256(of: payload)
         return Believed(
-            predicateType: .signature, key: key, statement: nil, payload: Digest.sha256(of: payload))
+            predicateType: .signature, key: key, statement: nil, payload: digest, document: digest)
     }
 
     private func refused(_ rule: TrustRule, _ message: String, _ key: TrustedKey, _ remedy: String) -> Refused

@@ -105,8 +105,10 @@ package struct Believed: Hashable, Sendable {
     package var key: TrustedKey
     /// nil in the form of simple signing, which has none.
     package var statement: Statement?
-    /// SHA-256 of the bytes that were signed over: the payload.
+    /// SHA-256 of the bytes that were signed over.
     package var payload: Digest
+    /// SHA-256 of the document as it lies beside the image: the bundle, or the payload of simple signing.
+    package var document: Digest
 }
 
 package enum TrustDecision: Hashable, Sendable {

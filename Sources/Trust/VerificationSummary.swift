@@ -5,11 +5,11 @@ package struct VerificationSummary: Hashable, Sendable {
     /// Who looked: the name of a host's daemon.
     package var verifier: String
     package var verifiedAt: Instant
-    /// What the image is for: `service@environment`.
+    /// What the image is for, as a URI.
     package var resource: String
     /// The policy by its bytes.
     package var policy: Digest
-    /// The digests of the attestations that were believed.
+    /// The digests of the attestations that were believed, each as the document that it came in.
     package var evidence: [Digest]
     package var isPassed: Bool
 
@@ -25,19 +25,25 @@ package struct VerificationSummary: Hashable, Sendable {
         self.isPassed = isPassed
     }
 
-    private static func digest(_ digest: Digest) -> JSONValue {
-        .object(["digest": .object(["sha256": .string(digest.hex)])])
+    /// The service that an image is for, as a URI: names of services and environments need no escape.
+    package static func resource(_ service: ServiceKey) -> String { "urn:kiln:service:\(service)" }
+
+    /// A resource that is known by its digest; the specification wants a URI of some.
+    private static func resource(_ digest: Digest, uri: String? = nil) -> JSONValue {
+        var members: [String: JSONValue] = ["digest": .object(["sha256": .string(digest.hex)])]
+        members["uri"] = uri.map { .string($0) }
+        return .object(members)
     }
 
     package var predicate: JSONValue {
         .object([
             "verifier": .object(["id": .string(verifier)]),
             "timeVerified": .string(verifiedAt.description), "resourceUri": .string(resource),
-            "policy": VerificationSummary.digest(policy),
-            "inputAttestations": .array(evidence.map(VerificationSummary.digest)),
+            "policy": VerificationSummary.resource(policy, uri: "urn:kiln:policy:sha256:\(policy.hex)"),
+            "inputAttestations": .array(evidence.map { VerificationSummary.resource($0) }),
             "verificationResult": .string(isPassed ? "PASSED" : "FAILED"),
-            // Kiln claims no level of SLSA's: those are for whoever audits the builder.
-            "verifiedLevels": .array([]), "slsaVersion": .string("1.0"),
+            // Kiln claims no level of SLSA's: those are for whoever audits the builder. That it failed is one.
+            "verifiedLevels": .array(isPassed ? [] : [.string("FAILED")]), "slsaVersion": .string("1.0"),
         ])
     }
 

@@ -22,11 +22,13 @@ struct AdmissionGate {
         let scratch = "\(root)/tmp/admission-self-test-\(getpid())"
         defer { try? FileManager.default.removeItem(atPath: scratch) }
         let trialStore = try ContentStore(scratch)
-        let trial = ImageAdmission(
-            store: trialStore, host: host, faults: faults, ledger: NoLedger(), verifier: verifier,
-            logger: logger)
-        try await AdmissionSelfTest(scratch: trialStore, now: now)
-            .run(gate: admission, trial: trial, host: rules.policy)
+        try await AdmissionSelfTest(scratch: trialStore, now: now).run(
+            gate: admission,
+            trial: {
+                ImageAdmission(
+                    store: trialStore, host: $0, faults: faults, ledger: NoLedger(), verifier: verifier,
+                    logger: logger)
+            }, host: host)
 
         try await ledger.append([
             LedgerEntry(

@@ -1,4 +1,5 @@
 internal import CommandLineTool
+internal import Execution
 internal import Model
 internal import SpecFile
 internal import Synchronization
@@ -17,10 +18,14 @@ final class BreakGlassFile: Sendable {
         last = Mutex(try PolicyReader.breakGlass(root: root))
     }
 
-    func rule() -> BreakGlassRule {
+    func stated() -> BreakGlass.Stated {
         last.withLock { last in
-            if let rule = try? PolicyReader.breakGlass(root: root) { last = rule }
-            return last
+            do {
+                last = try PolicyReader.breakGlass(root: root)
+                return BreakGlass.Stated(last)
+            } catch {
+                return BreakGlass.Stated(last, problem: Failure.list(error)[0])
+            }
         }
     }
 }

@@ -57,7 +57,7 @@ enum Daemon {
         let file = try BreakGlassFile(root: settings.root)
         let breakGlass = BreakGlass(
             controller, world: world, host: HostSessions(platform), daemonUser: geteuid(),
-            policyFile: file.path, rule: { file.rule() })
+            policyFile: file.path, stated: { file.stated() })
         do {
             try await serve(settings, controller, breakGlass, ledger, logger)
             try await gates.close()
@@ -147,7 +147,7 @@ private struct SessionKeeper: Service {
     let breakGlass: BreakGlass
 
     func run() async throws {
-        try? await gracefulShutdown()
+        await cancelWhenGracefulShutdown { await breakGlass.watch() }
         await breakGlass.stop()
     }
 }

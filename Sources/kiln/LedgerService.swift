@@ -22,6 +22,9 @@ struct LedgerService: Service {
         let client = WitnessClient()
         do {
             if let made = key.made { try await ledger.append([made]) }
+            if let warning = key.warning {
+                logger.warning("the ledger's key is not trusted now", metadata: ["why": "\(warning)"])
+            }
             try DurableFile.makeFolder(settings.root + "/ledger")
             let notary = try await Notary(
                 ledger: ledger, name: settings.ledgerName ?? LedgerKey.usualOrigin, key: key.key,

@@ -1,3 +1,4 @@
+import Foundation
 import ImageFormat
 import Model
 import Testing
@@ -95,5 +96,60 @@ import Testing
         #expect(difference.files.first?.what.count == 2)
         #expect(difference.files.first?.what.first == "mode 0640 → 0600")
         #expect(difference.config.count == 2 && difference.config.last == "LANG C.UTF-8 → –")
+    }
+
+    private static func status(_ state: String, _ name: String = "libssl3") -> String {
+        "Package: \(name)\nStatus: install ok \(state)\nArchitecture: amd64\nVersion: 3.0.11-1\n"
+    }
+
+    /// An image that has this at this place.
+    private static func contents(_ text: String, at path: String) async throws -> ImageContents {
+        let bench = try BakeBench()
+        try bench.folder.write("spec/record", text)
+        return try await contents(
+            PackageMaker.small, files: [FileRule(from: "record", to: path)], bench)
+    }
+
+    @Test(arguments: [
+        ("installed", true), ("triggers-pending", true), ("triggers-awaited", true),
+        ("half-configured", true), ("unpacked", true), ("half-installed", true), ("config-files", false),
+        ("not-installed", false),
+    ])
+    func `a package counts for as long as more of it is there than its settings`(
+        state: String, counts: Bool
+    ) async throws {
+        let contents = try await Self.contents(Self.status(state), at: "/var/lib/dpkg/status")
+        #expect(contents.packages.contains { $0.name == "libssl3" } == counts)
+    }
+
+    @Test(arguments: [
+        ("/var/lib/dpkg/status", "\nno field\n", "the line is not a field", "/var/lib/dpkg/status:6"),
+        ("/var/lib/dpkg/status.d/x", "\nno field\n", "the line is not a field", "/var/lib/dpkg/status.d/x:6"),
+        (
+            "/var/lib/dpkg/status", "\nPackage: openssl\nStatus: install ok installed\n",
+            "a package lacks its name or version", "/var/lib/dpkg/status:6"
+        ),
+        (
+            "/var/lib/dpkg/status.d/x", "#" + String(repeating: "x", count: 1 << 20),
+            "it has more than 1048576 bytes", "/var/lib/dpkg/status.d/x"
+        ),
+    ])
+    func `one record that cannot be read hides no other: nothing is told of such an image`(
+        path: String, more: String, why: String, place: String
+    ) async throws {
+        let found = await failures { _ = try await Self.contents(Self.status("installed") + more, at: path) }
+        #expect(found.map(\.code) == [.corruptArchive] && found.first?.place == place)
+        #expect(found.first?.message == "the image's record of its packages cannot be read: \(why)")
+    }
+
+    @Test func `bytes that are not the image's are not told of`() async throws {
+        let bench = try BakeBench()
+        let image = try await bench.bake().image
+        let paths = try image.layers.map { try #require(bench.store.path(of: $0.digest)) }
+        // A whole layer, and another one than the image names.
+        try FileManager.default.removeItem(atPath: paths[0])
+        try FileManager.default.copyItem(atPath: paths[1], toPath: paths[0])
+        let found = await failures { _ = try ImageContents(image.digest, store: bench.store) }
+        #expect(found.map(\.code) == [.storeDamaged] && found.first?.place == paths[0])
     }
 }

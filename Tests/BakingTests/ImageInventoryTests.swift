@@ -34,8 +34,12 @@ import Testing
         #expect(!again.hasPackage("server", version: "1.0+src") && !again.hasPackage("serve", version: "1.0"))
         #expect(again.hasFile(.sha256(Array("some words\n".utf8))))
         #expect(!again.hasFile(.sha256(Array("other words\n".utf8))))
-        // What cannot be read is made again, and here it cannot be.
-        try bench.store.cache("inventory/\(image.hex)", Array(cached.dropLast()))
-        #expect(throws: Failure.self) { try ImageInventory.of(image, in: bench.store) }
+        // What cannot be read, or is not as it was written, is made again, and here it cannot be.
+        let text = String(decoding: cached.dropLast(32), as: UTF8.self)
+        let edited = Array(text.replacing("server 1.0 ", with: "server 1.1 ").utf8) + cached.suffix(32)
+        for damaged in [Array(cached.dropLast()), edited] {
+            try bench.store.cache("inventory/\(image.hex)", damaged)
+            #expect(throws: Failure.self) { try ImageInventory.of(image, in: bench.store) }
+        }
     }
 }

@@ -32,7 +32,7 @@ import Trust
         switch files.reading(path, packages: packages, distribution: bookworm) {
         case .read(let feed): feed.faults.map(\.id)
         case .missing: ["missing"]
-        case .unreadable(let failure): [failure.message]
+        case .unreadable(let failure), .packagesUnknown(let failure): [failure.message]
         }
     }
 

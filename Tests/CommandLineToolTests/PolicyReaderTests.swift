@@ -108,12 +108,18 @@ import Trust
 
     @Test func `a key file that is missing or broken is a failure`() throws {
         try write("broken.pub", "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n")
+        try write("ledger.pub", ledger.publicKey.pem)
         for (name, said) in [
             ("gone.pub", "DIR/gone.pub: there is no such file with a public key → "),
             (
                 "broken.pub",
                 "DIR/broken.pub: this public key cannot be used: it is neither of the curve P-256 nor an Ed25519 key "
                     + "→ `kiln key generate` makes one that can"
+            ),
+            (
+                "ledger.pub",
+                "DIR/ledger.pub: this is a key of the kind ed25519, and a build key is of the kind ecdsa-p256-sha256 "
+                    + "→ `kiln key generate NAME --role build` makes one"
             ),
         ] {
             let draft = PolicyDraft(keys: [name], rules: AdmissionPolicy())

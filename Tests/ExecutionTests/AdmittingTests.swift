@@ -10,11 +10,15 @@ extension ControllerTests {
     /// Lets pass or refuses, as a test wants it, with the time in its words.
     private final class Gate: AdmissionController {
         private let refuses = Mutex(false)
+        private let signer = Mutex("a")
         private let occasions = Mutex<[AdmissionOccasion]>([])
 
         var asked: [AdmissionOccasion] { occasions.withLock { $0 } }
 
-        func refuse(_ isRefused: Bool) { refuses.withLock { $0 = isRefused } }
+        func refuse(_ isRefused: Bool, key seen: String = "a") {
+            refuses.withLock { $0 = isRefused }
+            signer.withLock { $0 = seen }
+        }
 
         func decide(
             _ image: Digest, asking policy: AdmissionPolicy?, for key: ServiceKey,
@@ -26,7 +30,8 @@ extension ControllerTests {
             }
             return AdmissionVerdict(
                 image: image, refusals: [Failure(.notTrusted, "rule revoked")],
-                message: "may not start at \(now)", evidence: image, details: ["rules": "revoked"])
+                message: "may not start at \(now)", evidence: image,
+                details: ["rules": "revoked", "keySeen": signer.withLock { $0 }])
         }
     }
 
@@ -65,8 +70,16 @@ extension ControllerTests {
             #expect(await host.everLaunched == launched)
             #expect(await host.serving(key).count == 2)
 
+            func refusals() -> [LedgerEntry] { ledger.entries.filter { $0.details["rules"] != nil } }
+            gate.refuse(true, key: "b")
+            try await until("the same rule by another key is told") { refusals().count == 2 }
+            #expect(refusals().map { $0.details["keySeen"] } == ["a", "b"])
+
             gate.refuse(false)
             try await until("four serve") { await host.serving(key).count == 4 }
+            gate.refuse(true, key: "b")
+            try await controller.scale(key, to: 5, by: "test")
+            try await until("what was accepted in between is told again") { refusals().count == 3 }
         }
     }
 }

@@ -16,6 +16,7 @@ import Testing
     let ledger = MemoryLedger()
     let sessions: FakeSessions
     let allowed = Mutex<[UInt32]?>(nil)
+    let problem = Mutex<Failure?>(nil)
     let key = ServiceKey(try! ServiceName("hello"))
 
     init() throws {
@@ -38,7 +39,11 @@ import Testing
         let controller = Controller(world)
         let breakGlass = BreakGlass(
             controller, world: world, host: sessions, daemonUser: 500, policyFile: "/r/policy.yaml",
-            rule: { BreakGlassRule(allow: self.allowed.withLock { $0 }) })
+            stated: {
+                BreakGlass.Stated(
+                    BreakGlassRule(allow: self.allowed.withLock { $0 }), problem: self.problem.withLock { $0 }
+                )
+            })
         try await withThrowingTaskGroup { group in
             group.addTask { await controller.run() }
             group.addTask {
@@ -117,6 +122,29 @@ import Testing
             self.allowed.withLock { $0 = [1000] }
             let session = try await breakGlass.open(self.order(self.first), by: 1000).0
             #expect(session.by == "uid:1000")
+        }
+    }
+
+    @Test func `whoever is let in from now on is in the ledger before anybody goes in, and by itself`()
+        async throws
+    {
+        try await serving { controller, breakGlass in
+            func told() -> [String] {
+                self.ledger.entries.filter { $0.kind == .policy }.map(\.message)
+            }
+            let words = "who may go into instances here: "
+            self.allowed.withLock { $0 = [0, 1000] }
+            _ = try await breakGlass.open(self.order(self.first), by: 1000)
+            #expect(told() == [words + "uid:0, uid:1000"])
+            _ = try? await breakGlass.open(self.order(self.first), by: 1000)
+            #expect(told().count == 1, "told once")
+            try await withThrowingTaskGroup { group in
+                group.addTask { await breakGlass.watch() }
+                self.problem.withLock { $0 = Failure(.invalidSpec, "allows is no key") }
+                for _ in 0..<1000 where told().count < 2 { try await Task.sleep(for: .milliseconds(5)) }
+                #expect(told().last?.contains("cannot be used as it is now: allows is no key") == true)
+                group.cancelAll()
+            }
         }
     }
 

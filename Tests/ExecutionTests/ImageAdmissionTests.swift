@@ -94,7 +94,9 @@ import Trust
         let statement = try #require(
             try VerificationSummary.statement(in: verdict.entry(key, at: now, by: "test")))
         let summary = try VerificationSummary(statement.predicate)
-        #expect(summary.isPassed && summary.evidence.count == 1 && summary.resource == "web")
+        #expect(summary.isPassed && summary.resource == "urn:kiln:service:web")
+        #expect(
+            summary.evidence == (try store.record(of: image)?.evidence ?? []), "the bundle as it lies there")
         #expect(statement.subjects.map(\.digest) == [image])
     }
 
@@ -257,18 +259,75 @@ import Trust
     {
         let scratch = try ContentStore(folder + "/scratch")
         let test = AdmissionSelfTest(scratch: scratch, now: now)
-        for policy in [nil, Self.signed] {
-            let host = try host(policy)
-            let trial = ImageAdmission(
+        @Sendable func trial(_ host: any HostTrust) -> ImageAdmission {
+            ImageAdmission(
                 store: scratch, host: host, faults: Faults(), ledger: MemoryLedger(), verifier: "urn:test",
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-            try await test.run(gate: gate(host), trial: trial, host: policy)
+        }
+        var aged = AdmissionPolicy(maximumAge: .seconds(60))
+        aged.vulnerabilities = VulnerabilityRule(feed: "/feed.json", atLeast: .high)
+        for policy in [nil, Self.signed, aged] {
+            let host = try host(policy)
+            try await test.run(gate: gate(host), trial: trial, host: host)
             await #expect(throws: Failure.self) {
-                try await test.run(gate: OpenAdmission(), trial: trial, host: policy)
+                try await test.run(gate: OpenAdmission(), trial: trial, host: host)
             }
             await #expect(throws: Failure.self) {
-                try await test.run(gate: gate(host), trial: OpenAdmission(), host: policy)
+                try await test.run(gate: gate(host), trial: { _ in OpenAdmission() }, host: host)
+            }
+            await #expect(throws: Failure.self, "a gate for which no time is a reason lets revoked keys pass")
+            {
+                try await test.run(
+                    gate: gate(host), trial: { Forgetful(gate: trial($0)) }, host: host)
             }
         }
+    }
+
+    /// Lets everything pass that served before.
+    private struct Forgetful: AdmissionController {
+        let gate: ImageAdmission
+
+        func decide(
+            _ image: Digest, asking policy: AdmissionPolicy?, for key: ServiceKey,
+            _ occasion: AdmissionOccasion, at now: Instant
+        ) async -> AdmissionVerdict {
+            guard occasion == .new else { return AdmissionVerdict(image: image, message: "served well") }
+            return await gate.decide(image, asking: policy, for: key, occasion, at: now)
+        }
+    }
+
+    @Test func `where only an age is asked for, a revoked key stops the restart all the same`() async throws {
+        try await made(by: build, at: now + .seconds(-60))
+        let aged = AdmissionPolicy(maximumAge: .seconds(1))
+        #expect(await !decide(try host(aged), .new).isAdmitted)
+        let again = await decide(try host(aged), .again)
+        #expect(again.isAdmitted && again.warnings.count == 1, "its age alone is no reason")
+        #expect(await decide(try host(aged, revoked: true), .again).details["rules"] == "revoked")
+    }
+
+    @Test func `a good signature does not stand for a provenance by a key that was revoked`() async throws {
+        let other = try SigningKey(generating: .build)
+        try await sign(by: other)
+        try await made(by: build, at: now)
+        var aged = Self.signed
+        aged.maximumAge = .seconds(60)
+        let host = try host(aged)
+        try host.said.ring.add(TrustedKey(name: "other", publicKey: other.publicKey, role: .build))
+        #expect(await decide(host, .again).isAdmitted)
+        _ = try host.said.ring.revoke("release", reason: "lost", now: now)
+        for occasion in [AdmissionOccasion.new, .again] {
+            #expect(await !decide(host, occasion).isAdmitted)
+        }
+    }
+
+    private func made(by key: SigningKey, at end: Instant) async throws {
+        let provenance = Provenance(
+            recipe: nil, source: nil, materials: [], builder: "https://ci.example", startedOn: nil,
+            finishedOn: end)
+        let statement = provenance.statement(about: Statement.Subject(name: "web", digest: image))
+        if try store.record(of: image) == nil {
+            try store.record(ImageRecord(digest: image, service: nil, bakedAt: now, size: 1, packages: 0))
+        }
+        try await store.add(evidence: [try SigstoreBundle(statement, signedWith: key).bytes], to: image)
     }
 }

@@ -1,7 +1,10 @@
 import Foundation
 import Model
+import Ports
+import Storage
 import Testing
 import TestKit
+import Trust
 
 /// What a bake says of itself, in a registry, for policies and for cosign.
 extension OnThisHost {
@@ -58,13 +61,46 @@ extension OnThisHost {
                     "https://ci.example/runner", "--file", spec)
             }
 
+            /// The image once more, with a provenance that was altered after it was signed.
+            func pushAltered() async throws -> String {
+                let baked = try KilnProgram.run(["bake", "--file", spec, "--root", site.root])
+                let image = try Model.Digest(parsing: String(baked.output.prefix { $0 != " " }))
+                let file = publicKey.replacing(".pub", with: ".key")
+                let key = try KeyFile(
+                    parsing: Array(try Data(contentsOf: URL(fileURLWithPath: file)))
+                ).opened { "" }
+                let made = Provenance(
+                    recipe: nil, source: nil, materials: [], builder: "https://ci.example/runner",
+                    startedOn: nil, finishedOn: nil)
+                var bundle = try SigstoreBundle(
+                    made.statement(about: Statement.Subject(name: "hello", digest: image)), signedWith: key)
+                let text = String(decoding: bundle.envelope.payload, as: UTF8.self)
+                bundle.envelope.payload = Array(text.replacing("runner", with: "runnet").utf8)
+                try await ContentStore(site.root + "/store").add(evidence: [bundle.bytes], to: image)
+                let place = name.replacing("/hello:", with: "/altered:")
+                let pushed = try site.kiln("image", "push", "hello", place)
+                try #require(pushed.status == 0, "\(pushed.errors)")
+                let said = try KilnProgram.run([
+                    "verify", place, "--key", publicKey, "--require", "provenance",
+                ])
+                #expect(said.status == 1 && said.errors.contains("rule signature"), "\(said.errors)")
+                return place
+            }
+
             func verify(_ more: String...) throws -> KilnProgram.Result {
                 try KilnProgram.run(["verify", name, "--key", publicKey] + more)
             }
 
-            func cosign(_ generation: String, _ type: String) -> (status: Int32, output: String) {
-                shell(
-                    "HOME='\(site.folder)' \(Peer.find("cosign-\(generation)") ?? "cosign") verify-attestation --type \(type) --key '\(publicKey)' --insecure-ignore-tlog --allow-insecure-registry --allow-http-registry \(name) 2>/dev/null"
+            /// What it says on its outputs apart.
+            func cosign(_ generation: String, _ type: String, key: String? = nil, of name: String? = nil)
+                -> (status: Int32, output: String, errors: String)
+            {
+                let errors = "\(site.folder)/cosign.errors"
+                let said = shell(
+                    "HOME='\(site.folder)' \(Peer.find("cosign-\(generation)") ?? "cosign") verify-attestation --type \(type) --key '\(key ?? publicKey)' --insecure-ignore-tlog --allow-insecure-registry --allow-http-registry \(name ?? self.name) 2>'\(errors)'"
+                )
+                return (
+                    said.status, said.output, (try? String(contentsOfFile: errors, encoding: .utf8)) ?? ""
                 )
             }
         }
@@ -113,7 +149,9 @@ extension OnThisHost {
         @Test(
             .enabled(if: hasRegistry, "skipped: no docker-registry or no git"),
             .enabled(if: Peer.has("cosign-2") || Peer.has("cosign-3"), "skipped: no cosign"))
-        func `cosign verifies the provenance by its type, and no other type`() throws {
+        func `cosign verifies the provenance by its type and key, and no other type, key or bytes`()
+            async throws
+        {
             let stage = try Stage()
             let signed = try stage.sign()
             try #require(signed.status == 0, "\(signed.errors)")
@@ -121,6 +159,13 @@ extension OnThisHost {
                 parsing: Array(
                     try Data(contentsOf: URL(fileURLWithPath: "\(stage.site.folder)/v1/kiln.lock"))))
             let packages = try #require(lock["packages"]?.elements?.count)
+            let made = try stage.site.kiln(
+                "key", "generate", "stranger", "--role", "build", "--no-passphrase")
+            try #require(made.status == 0, "\(made.errors)")
+            let strangerKey = shell("echo '\(stage.site.root)'/keys/stranger-*.pub").output
+                .trimmingCharacters(
+                    in: .newlines)
+            let alteredName = try await stage.pushAltered()
             for generation in ["2", "3"] where Peer.has("cosign-\(generation)") {
                 let said = stage.cosign(generation, "slsaprovenance1")
                 try #require(said.status == 0, "cosign \(generation): \(said.output)")
@@ -149,12 +194,51 @@ extension OnThisHost {
                 #expect(spdx?["spdxVersion"]?.text == "SPDX-2.3")
                 #expect(spdx?["packages"]?.elements?.count ?? 0 > packages)
                 let other = stage.cosign(generation, "vuln")
-                #expect(other.status != 0)
+                #expect(
+                    other.status == 1
+                        && other.errors.contains("none of the attestations matched the predicate type: vuln"),
+                    "\(other.errors)")
+                let stranger = stage.cosign(generation, "slsaprovenance1", key: strangerKey)
+                let altered = stage.cosign(generation, "slsaprovenance1", of: alteredName)
+                for refused in [stranger, altered] {
+                    #expect(
+                        refused.status == 1
+                            && refused.errors.contains(
+                                "accepted signatures do not match threshold, Found: 0, Expected 1"),
+                        "\(refused.errors)")
+                }
                 judged(
-                    by: "cosign \(generation)", "provenance and SPDX by type, another type",
+                    by: "cosign \(generation)",
+                    "provenance and SPDX by type, another type, another key, altered",
                     accepted: [said, bill].count { $0.status == 0 }, of: 2,
-                    refused: other.status != 0 ? 1 : 0, of: 1)
+                    refused: [other, stranger, altered].count { $0.status == 1 }, of: 3)
             }
+        }
+
+        @Test(.enabled(if: hasRegistry, "skipped: no docker-registry or no git"))
+        func `what is signed in the store goes to a registry with the image, as far as it needs no key`()
+            throws
+        {
+            let stage = try Stage()
+            let signed = try stage.site.kiln(
+                "image", "sign", "hello", "--key", "ci", "--provenance", "--builder",
+                "https://ci.example/runner", "--file", stage.spec)
+            try #require(signed.status == 0, "\(signed.errors)")
+            #expect(try stage.verify("--require", "provenance").status == 1)
+            for _ in 1...2 {
+                let pushed = try stage.site.kiln("image", "push", "hello", stage.name)
+                #expect(pushed.status == 0 && pushed.errors.contains("cosign before 3 finds no signature"))
+            }
+            #expect(try stage.verify("--require", "provenance", "--require", "signature").status == 0)
+            for generation in ["2", "3"] where Peer.has("cosign-\(generation)") {
+                let said = stage.cosign(generation, "slsaprovenance1")
+                #expect(said.status == 0, "cosign \(generation): \(said.errors)")
+                // Pushed twice it lies there once.
+                #expect(said.output.split(separator: "\n").count == 1)
+            }
+            // The bakes of `image sign` and of `bake` are one image, and one entry.
+            let bakes = try stage.site.kiln("ledger", "show", "--kind", "bake", "--output", "json")
+            #expect(bakes.output.components(separatedBy: "\"kind\":\"bake\"").count - 1 <= 1)
         }
     }
 }

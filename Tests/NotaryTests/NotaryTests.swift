@@ -53,9 +53,10 @@ import Trust
             #expect(
                 refusal?.message.contains("and \(file) tells of 300: the last \(300 - size) ") ?? false,
                 "\(String(describing: refusal))")
-            // Nor is the evidence written over.
-            let outcome = try await notary.checkpoint(at: Fixture.now)
-            #expect(outcome.alarms.map(\.code) == [.logInconsistent])
+            // Nor is it signed, or the evidence written over.
+            let signing = await failure { _ = try await notary.checkpoint(at: Fixture.now) }
+            #expect(signing?.code == .logInconsistent && signing?.message == refusal?.message)
+            #expect(try rest.ledger.checkpoints().isEmpty)
             #expect(
                 try CheckpointFile(file).read(origin: Fixture.origin, keys: [scene.key.publicKey])?.size
                     == 300)
@@ -65,6 +66,47 @@ import Trust
         #expect(refusal?.code == .logInconsistent && refusal!.message.contains("rewritten"))
         let longer = try await Scene(forking: scene, at: 300, entries: 310)
         #expect(try await longer.notary(files: [file]).requirePast(at: Fixture.now).isEmpty)
+    }
+
+    @Test func `whoever changes the log under a daemon that runs gets no signature for it`() async throws {
+        for isSigned in [true, false] {
+            let scene = try await Scene(entries: 20)
+            let fork = try await Scene(forking: scene, at: 19, entries: 30)
+            let shorter = try await Scene(forking: scene, at: 19, entries: 19)
+            let archive = ChangingArchive(scene.ledger)
+            let notary = try await Notary(
+                ledger: archive, name: Fixture.origin, key: scene.key, client: Scene.client)
+            // As at a daemon's start, which remembers what it found, signed or not.
+            _ = try await notary.requirePast(at: Fixture.now)
+            if isSigned { _ = try await notary.checkpoint(at: Fixture.now) }
+            for other in [fork, shorter] {
+                archive.change(to: other.ledger)
+                let refusal = await failure { _ = try await notary.checkpoint(at: Fixture.now) }
+                #expect(refusal?.code == .logInconsistent)
+                #expect(try other.ledger.checkpoints().isEmpty)
+            }
+            archive.change(to: scene.ledger)
+            try await scene.ledger.append(Fixture.entries(20..<22))
+            #expect(try await notary.checkpoint(at: Fixture.now).checkpoint.size == 22)
+        }
+    }
+
+    @Test func `what a witness doubts is not signed again before it doubts no more`() async throws {
+        let scene = try await Scene(entries: 10)
+        let witness = try await WitnessDouble(of: [scene.key.publicKey])
+        let notary = try await scene.notary([witness])
+        _ = try await notary.checkpoint(at: Fixture.now)
+        witness.behave(.forked)
+        try await scene.ledger.append(Fixture.entries(10..<12))
+        #expect(try await notary.checkpoint(at: Fixture.now).alarms.count == 1)
+        try await scene.ledger.append(Fixture.entries(12..<14))
+        let refusal = await failure { _ = try await notary.checkpoint(at: Fixture.now, asking: false) }
+        #expect(refusal?.code == .logInconsistent)
+        #expect(try await notary.checkpoint(at: Fixture.now).alarms.count == 1)
+        #expect(try scene.ledger.checkpoints().first { $0.witness == nil }?.size == 12)
+        witness.behave(.good)
+        #expect(try await notary.checkpoint(at: Fixture.now).alarms.isEmpty)
+        #expect(try await notary.checkpoint(at: Fixture.now, asking: false).checkpoint.size == 14)
     }
 
     @Test func `a file with something else in it is refused, and left as it is`() async throws {
@@ -148,4 +190,38 @@ private struct QuickClock: Ports.Clock {
     func sleep(for span: Span) async throws {
         try await Task.sleep(for: .milliseconds(span.milliseconds / 1000))
     }
+}
+
+/// A log in whose place somebody puts another one.
+private final class ChangingArchive: LedgerArchive {
+    private let now: Mutex<LedgerFile>
+
+    init(_ ledger: LedgerFile) { now = Mutex(ledger) }
+
+    func change(to ledger: LedgerFile) { now.withLock { $0 = ledger } }
+
+    private var ledger: LedgerFile { now.withLock { $0 } }
+
+    func append(_ entries: [LedgerEntry]) async throws -> Int { try await ledger.append(entries) }
+    func head() throws -> (size: Int, root: MerkleHash) { try ledger.head() }
+    func root(size: Int) throws -> MerkleHash { try ledger.root(size: size) }
+    func inclusion(of entry: Int, size: Int) throws -> [MerkleHash] {
+        try ledger.inclusion(of: entry, size: size)
+    }
+    func consistency(from older: Int, to size: Int) throws -> [MerkleHash] {
+        try ledger.consistency(from: older, to: size)
+    }
+    func hashes(_ nodes: [MerkleNode]) throws -> [MerkleHash] { try ledger.hashes(nodes) }
+    func entry(_ number: Int) throws -> LoggedEntry { try ledger.entry(number) }
+    func entries(_ query: LedgerQuery, order: LedgerOrder, limit: Int) throws -> [LoggedEntry] {
+        try ledger.entries(query, order: order, limit: limit)
+    }
+    func verify(_ checkpoints: [Checkpoint], progress: (_ read: Int, _ size: Int) throws -> Void) throws
+        -> LedgerReport
+    { try ledger.verify(checkpoints, progress: progress) }
+    func requireWholeEnd() throws { try ledger.requireWholeEnd() }
+    func origin() throws -> String? { try ledger.origin() }
+    func named(_ origin: String) async throws -> String { try await ledger.named(origin) }
+    func checkpoints() throws -> [StoredCheckpoint] { try ledger.checkpoints() }
+    func store(_ checkpoint: StoredCheckpoint) async throws { try await ledger.store(checkpoint) }
 }

@@ -167,6 +167,26 @@ import Trust
             refusals(service: broken, ring: try ring(), [try signed()]) == [
                 "service key: the key release.pub of the policy is no base64"
             ])
+        let signer = try SigningKey(generating: .ledger)
+        let otherKind = AdmissionPolicy(keys: [inline(signer)], required: [PredicateType.signature.text])
+        #expect(
+            refusals(service: otherKind, ring: KeyRing(), [try signed()]) == [
+                "service key: this is a key of the kind ed25519, and a build key is of the kind ecdsa-p256-sha256"
+            ])
+    }
+
+    @Test func `without its age a policy still asks for the provenance that has the age in it`() {
+        var named = signature
+        named.maximumAge = .seconds(60)
+        let admission = Admission(
+            host: AdmissionPolicy(maximumAge: .seconds(60)), service: named, ring: KeyRing())
+        #expect(admission.timeless.host?.required == [PredicateType.provenance.text])
+        #expect(
+            admission.timeless.service?.required == [
+                PredicateType.signature.text, PredicateType.provenance.text,
+            ])
+        #expect(admission.timeless.timeless == admission.timeless)
+        #expect(admission.timeless.asking.allSatisfy { $0.policy.maximumAge == nil })
     }
 
     // MARK: Known faults
@@ -225,6 +245,10 @@ import Trust
             (
                 ["/feed.json": .unreadable(unreadable)],
                 "the feed /feed.json cannot be used: it is cut off (byte 17)"
+            ),
+            (
+                ["/feed.json": .packagesUnknown(unreadable)],
+                "the image's packages cannot be told, nor their faults: it is cut off (byte 17)"
             ),
             (feed([], writtenAt: old), "the feed /feed.json was written at \(old), more than 1d ago"),
             (

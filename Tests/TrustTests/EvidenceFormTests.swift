@@ -103,7 +103,7 @@ import Trust
 
     @Test func `a provenance and a summary are read as they were written`() throws {
         let provenance = Provenance(
-            recipe: Fixture.other,
+            recipe: Fixture.other, includes: [.init(path: "../base.yaml", sha256: Fixture.image)],
             source: .init(repository: "https://git.example/shop", commit: "abc123", isDirty: true),
             materials: [.init(uri: "pkg:deb/debian/a@1?arch=amd64", digests: ["sha256": Fixture.other.hex])],
             builder: "https://ci.example/runner", startedOn: Fixture.now, finishedOn: Fixture.now,
@@ -113,6 +113,13 @@ import Trust
             verifier: "https://host.example/kiln", verifiedAt: Fixture.now, resource: "shop@production",
             policy: Fixture.other, evidence: [Fixture.image], isPassed: true)
         #expect(try VerificationSummary(try JSONValue(parsing: summary.predicate.bytes)) == summary)
+        #expect(summary.predicate["policy"]?["uri"]?.text == "urn:kiln:policy:sha256:\(Fixture.other.hex)")
+        #expect(summary.predicate["verifiedLevels"] == .array([]))
+        var failed = summary
+        failed.isPassed = false
+        #expect(failed.predicate["verifiedLevels"] == .array([.string("FAILED")]))
+        let staging = ServiceKey(try ServiceName("shop"), in: try EnvironmentName("staging"))
+        #expect(VerificationSummary.resource(staging) == "urn:kiln:service:shop@staging")
         let text = String(decoding: provenance.predicate.bytes, as: UTF8.self)
         let odd = try JSONValue(
             parsing: Array(

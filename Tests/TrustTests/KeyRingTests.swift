@@ -75,7 +75,9 @@ import Trust
         for (from, to) in [
             ("\"reason\":\"moved\"", "\"reason\":1"), ("\"role\":\"ledger\"", "\"role\":\"build\""),
             ("\"role\":\"build\"", "\"role\":\"root\""), ("2026-03-01", "2026-99-01"),
-            ("\"kilnKeys\":1", "\"kilnKeys\":2"),
+            ("\"kilnKeys\":1", "\"kilnKeys\":2"), ("\"kilnKeys\":1", "\"kilnKeys\":1,\"note\":1"),
+            ("\"validUntil\"", "\"validuntil\""), ("\"revocation\"", "\"revoked\""),
+            ("\"reason\":\"moved\"", "\"reason\":\"moved\",\"until\":\"2026-04-01\""),
         ] {
             let damaged = text.replacing(from, with: to)
             #expect(damaged != text)

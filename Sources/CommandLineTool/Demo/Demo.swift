@@ -183,8 +183,10 @@ struct DemoRun {
         let text = try String(contentsOfFile: copy + "/kiln.yaml", encoding: .utf8)
         var spec = try SpecFile.parse(text, file: source + "/kiln.yaml")
         spec.listen = Listener(address: SocketAddress(host: "127.0.0.1", port: port))
-        let store = try Adapters.require().openStore(folder)
-        return BakeSession(spec: spec, folder: copy, lockPath: copy + "/kiln.lock", store: store)
+        let root = try RootOptions.parse(["--root", folder])
+        return BakeSession(
+            reading: SpecReading(spec, in: copy), spec: spec, lockPath: copy + "/kiln.lock",
+            store: try root.openStore(), root: root)
     }
 
     private func freePort() throws -> Int {

@@ -45,16 +45,16 @@ struct Bake: AsyncParsableCommand {
     func run() async throws {
         let store = try root.openStore()
         let sessions = BakeSession.all(
-            try spec.read(), spec, store: store, registries: try registry.settings())
+            try spec.reading(), root, store: store, registries: try registry.settings())
         var results: [BakeResult] = []
         for session in sessions {
             let result = try await session.bake()
-            await root.logBake(result, of: session)
-            try await signing.sign(result, of: session, specPath: spec.file, root: root)
+            try await signing.sign(result, of: session)
             results.append(result)
         }
         guard results.count > 1 else { return try answer(results[0]) }
         let index = try await PlatformIndex(results, store: store, now: Instant.fromClock)
+        try await signing.sign(index, called: sessions[0].spec.service.text, store, root)
         switch output.output {
         case .json:
             try Screen.answer(

@@ -37,7 +37,8 @@ struct Deploy: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let spec = try spec.read()
+        let reading = try self.spec.reading()
+        let spec = reading.spec
         let key = try environment.key(spec.service)
         try await daemon.withDaemon { client in
             // Asks first, so that nobody bakes for a minute to hear that no daemon runs.
@@ -45,10 +46,10 @@ struct Deploy: AsyncParsableCommand {
             let store = try daemon.root.openStore()
             // Until the daemon has it in a release, nothing but this keeps the image from being collected.
             let answer = try await store.inUse {
-                let digest = try await chosenImage(spec, store)
+                let digest = try await chosenImage(reading, store)
                 let request = DeployRequest(
                     content: try spec.release(of: digest, in: self.spec.folder), message: message,
-                    force: force, queue: queue, commit: GitSource(spec, in: self.spec.folder).commit)
+                    force: force, queue: queue, commit: GitSource(reading).commit)
                 if output.output == .text {
                     let plan: PlanAnswer = try await client.post(WirePath.plan(key), request)
                     Screen.tell(plan.text(key, allowing: request.content.run.allow))
@@ -60,7 +61,7 @@ struct Deploy: AsyncParsableCommand {
         }
     }
 
-    private func chosenImage(_ spec: Spec, _ store: any ImageStore) async throws -> Digest {
+    private func chosenImage(_ reading: SpecReading, _ store: any ImageStore) async throws -> Digest {
         if let image {
             let digest = try ImageName.find(image, in: store).digest
             // Said here, and not by a loader that cannot run it.
@@ -73,10 +74,9 @@ struct Deploy: AsyncParsableCommand {
             return digest
         }
         let session = try BakeSession.native(
-            spec, self.spec, store: store, registries: try registry.settings())
+            reading, daemon.root, store: store, registries: try registry.settings())
         let result = try await session.bake()
-        await daemon.root.logBake(result, of: session)
-        try await signing.sign(result, of: session, specPath: self.spec.file, root: daemon.root)
+        try await signing.sign(result, of: session)
         if output.output == .text {
             Screen.tell("baked sha256:\(result.image.digest.short)\(result.summary)")
         }
@@ -104,12 +104,14 @@ struct PlanVerb: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let spec = try spec.read()
+        let reading = try spec.reading()
+        let spec = reading.spec
         let key = try environment.key(spec.service)
         let (plan, allowed): (PlanAnswer, [Allowance]) = try await daemon.withDaemon { client in
             let _: StatusAnswer = try await client.get(WirePath.status)
             let session = try BakeSession.native(
-                spec, self.spec, store: try daemon.root.openStore(), registries: try registry.settings())
+                reading, daemon.root, store: try daemon.root.openStore(),
+                registries: try registry.settings())
             let content = try spec.release(
                 of: try await session.bake().image.digest, in: self.spec.folder)
             let plan: PlanAnswer = try await client.post(

@@ -47,6 +47,12 @@ extension ImageVerb {
         @OptionGroup var root: RootOptions
         @OptionGroup var output: OutputOptions
 
+        func validate() throws {
+            if builder.builder != nil, !provenance {
+                throw ValidationError("--builder is said in a provenance: add --provenance")
+            }
+        }
+
         struct Answer: Encodable {
             var reference: String?; var key: String; var signed: [ImageSigner.Signed]
         }
@@ -108,8 +114,8 @@ extension ImageVerb {
         private func madeSo(_ subject: Statement.Subject) async throws -> Statement {
             let builder = try builder.required()
             let session = try BakeSession.native(
-                try spec.read(), spec, store: try root.openStore(), registries: try registry.settings())
-            let record = ProvenanceRecord(session: session, specPath: spec.file, builder: builder)
+                try spec.reading(), root, store: try root.openStore(), registries: try registry.settings())
+            let record = ProvenanceRecord(session: session, builder: builder)
             return try await record.provenance(of: subject.digest).statement(about: subject)
         }
 

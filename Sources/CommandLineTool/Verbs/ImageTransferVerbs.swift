@@ -48,20 +48,25 @@ extension ImageVerb {
             }
             try await Transferred(
                 from: .store(image), to: target, choice: allPlatforms ? .all : .one(.native),
-                attachments: try attachments(target), registry: registry, root: root, output: output
+                attachments: try billsOfMaterials(), carried: try carried(to: target), registry: registry,
+                root: root, output: output
             ).run()
         }
 
-        /// Bills of materials, as asked for, and the signed statements that lie beside it in the store.
-        private func attachments(_ target: ImageLocation) throws -> [Attachment] {
-            guard case .registry = target else { return try billsOfMaterials() }
+        /// What lies beside the image in the store, and is about what goes there: itself, or its index and all that the
+        /// index lists.
+        private func carried(to target: ImageLocation) throws -> [ImageTransfer.Carried] {
+            guard case .registry = target else { return [] }
             let store = try root.openStore()
             let record = try ImageName.find(image, in: store)
-            let pushed = allPlatforms ? record.index ?? record.digest : record.digest
-            return try billsOfMaterials()
-                + StoreSigner(store: store).bundles(of: record.digest, about: pushed).map {
-                    $0.bundle.attachment($0.statement.predicateType)
-                }
+            var subjects = [record.digest]
+            if allPlatforms, let index = record.index {
+                subjects = [index] + (try store.listed(in: index))
+            }
+            let signer = StoreSigner(store: store)
+            return try subjects.map {
+                ImageTransfer.Carried(subject: $0, evidence: try signer.evidence(about: $0))
+            }.filter { !$0.evidence.isEmpty }
         }
 
         private func billsOfMaterials() throws -> [Attachment] {
@@ -223,19 +228,22 @@ private struct Transferred {
     var choice: PlatformChoice
     var withReferrers = false
     var attachments: [Attachment] = []
+    var carried: [ImageTransfer.Carried] = []
     var registry: RegistryOptions
     var root: RootOptions
     var output: OutputOptions
 
     func run() async throws {
         let (from, to, choice, referrers, attachments) = (from, to, choice, withReferrers, attachments)
+        let carried = carried
         let path = root.path
         let open = try Adapters.require().openStore
         let settings = try registry.settings()
         let answer = try await Interruption.cancelling {
             try await RegistryOptions.withClient(settings) { client in
                 try await ImageTransfer(client: client, openStore: { try open(path) }).run(
-                    from: from, to: to, choice: choice, withReferrers: referrers, attaching: attachments)
+                    from: from, to: to, choice: choice, withReferrers: referrers, attaching: attachments,
+                    carrying: carried)
             }
         }
         switch output.output {

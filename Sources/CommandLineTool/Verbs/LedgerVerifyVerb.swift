@@ -36,7 +36,11 @@ extension LedgerVerb {
         @OptionGroup var output: OutputOptions
 
         struct Answer: Encodable {
-            struct Compared: Encodable { var place: String; var size: Int; var signedBy: [String] }
+            struct Compared: Encodable {
+                var place: String; var size: Int; var signedBy: [String]
+                /// Why nobody who signed it is to be believed now.
+                var doubt: String?
+            }
             var isWhole: Bool; var size: Int; var root: String; var entry: Int?; var problem: String?
             var checkpoints: [Compared]
         }
@@ -44,6 +48,7 @@ extension LedgerVerb {
         func run() async throws {
             let ledger = try ledger.open()
             var compared: [(place: String, note: SignedNote, checkpoint: Checkpoint)] = []
+            let ring = (try? self.ledger.keys.folder(self.ledger.root).ring()) ?? KeyRing()
             let keys = try signers(ledger)
             for stored in try ledger.checkpoints() {
                 let place = stored.witness.map { "the checkpoint that \($0) signed" } ?? "the last checkpoint"
@@ -70,9 +75,10 @@ extension LedgerVerb {
                     Screen.progress("checking \(read * 100 / max(size, 1)) %")
                 }
             }
-            let known = compared.map {
+            let known = try compared.map {
                 Answer.Compared(
-                    place: $0.place, size: $0.checkpoint.size, signedBy: $0.note.signatures.map(\.name))
+                    place: $0.place, size: $0.checkpoint.size, signedBy: $0.note.signatures.map(\.name),
+                    doubt: try doubt($0.note, keys, ring))
             }
             if output.output == .json {
                 try Screen.answer(
@@ -93,7 +99,13 @@ extension LedgerVerb {
             Screen.answer(
                 "\(counted(report.size, "entry", "entries")), root \(Base64.encode(report.root.bytes)): all as logged"
             )
-            for one in known { Screen.answer("begins with the \(one.size) of \(one.place)") }
+            for one in known {
+                Screen.answer("begins with the \(one.size) of \(one.place)")
+                guard let doubt = one.doubt else { continue }
+                Screen.warn(
+                    "\(one.place) is signed by \(doubt). It proves nothing: whoever has that key can sign any log"
+                )
+            }
             if known.isEmpty {
                 Screen.note(
                     "no checkpoint was compared: what was cut off at the end cannot be told without one")
@@ -110,6 +122,16 @@ extension LedgerVerb {
                 Screen.warn("\(failure)")
                 return []
             }
+        }
+
+        /// Why nobody among the log's own keys that signed a note is to be believed now; nil where one is.
+        private func doubt(_ note: SignedNote, _ keys: [NoteKey], _ ring: KeyRing) throws -> String? {
+            let doubts = try note.signers(keys).map { key in
+                LedgerKey.doubt(key.publicKey, ring, at: Instant.fromClock).map {
+                    "the ledger's key \(key.publicKey.id.short)…, which \($0)"
+                }
+            }
+            return doubts.contains(nil) ? nil : doubts.compactMap { $0 }.first
         }
 
         private func opened(_ note: [UInt8], _ keys: [NoteKey], _ ledger: any LedgerArchive) throws

@@ -41,7 +41,7 @@ struct LockVerb: AsyncParsableCommand {
     func run() async throws {
         var answers: [Answer] = []
         for session in BakeSession.all(
-            try spec.read(), spec, store: try root.openStore(), registries: try registry.settings())
+            try spec.reading(), root, store: try root.openStore(), registries: try registry.settings())
         {
             let (lock, old) = try await lock(session)
             answers.append(answer(lock, since: old, session))

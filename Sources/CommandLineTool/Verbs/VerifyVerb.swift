@@ -96,10 +96,18 @@ struct VerifyVerb: AsyncParsableCommand {
 
     func run() async throws {
         let (policy, rule) = try asked()
-        let (digest, evidence) = try await found(needsStatements: !policy.demanded.isEmpty)
+        let (digest, evidence, index) = try await found(needsStatements: !policy.demanded.isEmpty)
         var refusals: [TrustRefusal] = []
         var believed: [Believed] = []
-        switch policy.decide(image: digest, evidence: evidence, now: Instant.fromClock) {
+        var decision = policy.decide(image: digest, evidence: evidence, now: Instant.fromClock)
+        // Who signs an index signs what it lists: so does the daemon decide, and from the same store.
+        if case .refused = decision, let index,
+            case .accepted(let counts) = policy.decide(
+                image: index, evidence: evidence, now: Instant.fromClock)
+        {
+            decision = .accepted(counts)
+        }
+        switch decision {
         case .refused(let why): refusals += why
         case .accepted(let counts): believed = counts
         }
@@ -137,7 +145,7 @@ struct VerifyVerb: AsyncParsableCommand {
     private func asked() throws -> (TrustPolicy, VulnerabilityRule?) {
         var asked: AdmissionPolicy
         // What this host's ring says of a key holds also where the key is named.
-        let ring = try key.isEmpty ? keys.folder(root).ring() : (try? keys.folder(root).ring()) ?? KeyRing()
+        let ring = try ring()
         if let policy {
             asked = try PolicyReader.any(file: policy, ring: ring)
         } else {
@@ -163,6 +171,17 @@ struct VerifyVerb: AsyncParsableCommand {
         return (policy, asked.vulnerabilities)
     }
 
+    /// The keys of the folder. Where others are named they are only looked up there, so that a folder which somebody may not
+    /// look into is no obstacle; one that is damaged could bring a revoked key back.
+    private func ring() throws -> KeyRing {
+        do {
+            return try keys.folder(root).ring()
+        } catch let failure as Failure where failure.code == .notPermitted && !key.isEmpty {
+            Screen.warn("which keys were revoked here is not known: \(failure)")
+            return KeyRing()
+        }
+    }
+
     /// What the image is asked for as; nil where no registry is.
     private func name() throws -> SignedName? {
         guard case .registry(let reference) = try ImageLocation(parsing: image) else { return nil }
@@ -183,21 +202,31 @@ struct VerifyVerb: AsyncParsableCommand {
                 .notFound, "known faults are looked for in images of the store, which does not hold this one",
                 at: image, suggestion: "kiln image pull \(image)")
         }
-        let contents = try ImageContents(record.digest, store: store)
+        let now = Instant.fromClock
+        let contents: ImageContents
+        do {
+            contents = try ImageContents(record.digest, store: store)
+        } catch {
+            return rule.decide(packages: [], reading: .packagesUnknown(Failure.list(error)[0]), now: now)
+        }
         let reading = FeedFiles().reading(
             rule.feed, packages: contents.packages, distribution: contents.distribution)
-        return rule.decide(packages: contents.packages, reading: reading, now: Instant.fromClock)
+        return rule.decide(packages: contents.packages, reading: reading, now: now)
     }
 
-    /// What is to be verified, and all that speaks for it.
-    private func found(needsStatements: Bool) async throws -> (Digest, [Evidence]) {
+    /// What is to be verified, all that speaks for it, and the index of the store that lists it.
+    private func found(needsStatements: Bool) async throws -> (Digest, [Evidence], index: Digest?) {
         guard bundle.isEmpty else {
-            return (try namedDigest(), try bundle.map { .bundle(try VerifyVerb.bytes($0)) })
+            return (try namedDigest(), try bundle.map { .bundle(try VerifyVerb.bytes($0)) }, nil)
         }
         guard case .registry(let reference) = try ImageLocation(parsing: image) else {
             let digest = try namedDigest()
-            guard needsStatements else { return (digest, []) }
-            return (digest, try StoreSigner(store: try root.openStore()).evidence(for: digest))
+            guard needsStatements else { return (digest, [], nil) }
+            let store = try root.openStore()
+            let index = try store.record(of: digest)?.index.flatMap { index in
+                try store.listed(in: index).contains(digest) ? index : nil
+            }
+            return (digest, try StoreSigner(store: store).evidence(for: digest), index)
         }
         return try await registry.withClient { client in
             let repository = client.repository(reference.host, reference.repository)
@@ -207,7 +236,7 @@ struct VerifyVerb: AsyncParsableCommand {
                     suggestion: "check the repository and the tag")
             }
             let signer = ImageSigner(client: client, reference: reference)
-            return (document.digest, try await signer.evidence(for: document.digest))
+            return (document.digest, try await signer.evidence(for: document.digest), nil)
         }
     }
 
