@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Baking
 internal import Model
+internal import RegistryClient
 internal import WireAPI
 
 struct Deploy: AsyncParsableCommand {
@@ -41,10 +42,11 @@ struct Deploy: AsyncParsableCommand {
         try await daemon.withDaemon { client in
             // Asks first, so that nobody bakes for a minute to hear that no daemon runs.
             let _: StatusAnswer = try await client.get(WirePath.status)
-            let digest = try await chosenImage(spec)
+            let (digest, tags) = try await chosenImage(spec)
             let request = DeployRequest(
                 content: try spec.release(of: digest, in: self.spec.folder), message: message, force: force,
-                queue: queue, commit: GitSource(spec, in: self.spec.folder).commit)
+                queue: queue, commit: GitSource(spec, in: self.spec.folder).commit,
+                tags: tags.isEmpty ? nil : tags)
             if output.output == .text {
                 let plan: PlanAnswer = try await client.post(WirePath.plan(key), request)
                 Screen.tell(plan.text(key, allowing: request.content.run.allow))
@@ -55,10 +57,11 @@ struct Deploy: AsyncParsableCommand {
         }
     }
 
-    private func chosenImage(_ spec: Spec) async throws -> Digest {
+    private func chosenImage(_ spec: Spec) async throws -> (Digest, [TaggedImage]) {
         let store = try daemon.root.openStore()
         if let image {
-            let digest = try ImageName.find(image, in: store).digest
+            let record = try ImageName.find(image, in: store)
+            let digest = record.digest
             // Said here, and not by a loader that cannot run it.
             let architecture = try LayeredImageReader(store: store).image(digest).config.architecture
             guard architecture == .native else {
@@ -66,7 +69,7 @@ struct Deploy: AsyncParsableCommand {
                     .invalidArgument, "this image is for \(architecture.rawValue), and this machine is not",
                     at: image, suggestion: "pull the one for linux/\(Architecture.native.rawValue)")
             }
-            return digest
+            return (digest, (record.names ?? []).compactMap { TaggedImage(registryName: $0, digest) })
         }
         let session = try BakeSession.native(
             spec, self.spec, store: store, registries: try registry.settings())
@@ -76,7 +79,17 @@ struct Deploy: AsyncParsableCommand {
         if output.output == .text {
             Screen.tell("baked sha256:\(result.image.digest.short)\(result.summary)")
         }
-        return result.image.digest
+        let below = try session.lockThatIs()?.from.flatMap { TaggedImage(registryName: $0.name, $0.digest) }
+        return (result.image.digest, below.map { [$0] } ?? [])
+    }
+}
+
+extension TaggedImage {
+    /// nil where a name is none of a registry, or can only ever stand for one image.
+    init?(registryName name: String, _ digest: Digest) {
+        guard case .registry(let reference)? = try? ImageLocation(parsing: name), reference.digest == nil
+        else { return nil }
+        self.init(name: name, digest: digest)
     }
 }
 
