@@ -195,6 +195,8 @@ int kiln_file_watch_add(int watch, const char *path) {
     return number < 0 ? -errno : number;
 }
 
+void kiln_file_watch_remove(int watch, int number) { inotify_rm_watch(watch, number); }
+
 int kiln_file_watch_next(int watch, int *numbers, int capacity) {
     char buffer[4096] __attribute__((aligned(8)));
     ssize_t count = read(watch, buffer, sizeof buffer);

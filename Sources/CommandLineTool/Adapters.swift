@@ -48,6 +48,10 @@ package struct ServeSettings: Sendable {
     /// Where the ledger's newest checkpoint is put, beside the root folder.
     package var checkpointFiles: [String]
     package var witnesses: [Witness]
+    /// How often registries are asked for the tags of what runs; nil: never.
+    package var watchTags: Span?
+    /// What asks them.
+    package var images: @Sendable (any ImageStore) -> any ImagePuller
 }
 
 /// One thing that a host needs.

@@ -59,8 +59,9 @@ package actor BreakGlass {
     private var told: String?
     /// How many sessions each instance has now.
     private var sessions: [InstanceID: Int] = [:]
-    /// Those among them that somebody holds: they stay when their last session ends.
-    private var held: Set<InstanceID> = []
+    /// Those that are kept because of sessions alone: they are replaced when their last one ends. Whatever else is kept,
+    /// somebody holds.
+    private var entered: Set<InstanceID> = []
 
     /// - Parameter policyFile: where people write who may, for refusals
     package init(
@@ -139,10 +140,14 @@ package actor BreakGlass {
                 suggestion: "end one of them first")
         }
         sessions[order.instance, default: 0] += 1
+        // Before it is prepared: until the person is there, nothing else shows that somebody needs it.
+        if let image = order.image { await controller.pin(image) }
         do {
             return try await openNow(order, by: user)
         } catch {
+            if let image = order.image { await controller.unpin(image) }
             leave(order.instance)
+            await settle(order.instance, by: "uid:\(user)")
             throw error
         }
     }
@@ -154,8 +159,9 @@ package actor BreakGlass {
         let kept = try await controller.snapshot(of: instance.key).state.tainted.first {
             $0.id == order.instance && ($0.keptUntil ?? now) > now
         }
-        if kept != nil, sessions[order.instance] == 1 { held.insert(order.instance) }
-        let isHeld = held.contains(order.instance)
+        let isHeld = kept != nil && !entered.contains(order.instance)
+        // At once: another who comes now has to know whose doing the taint is.
+        if !isHeld { entered.insert(order.instance) }
         let asked = Session(
             number: 0, kind: order.kind, instance: order.instance, key: instance.key, by: "uid:\(user)",
             reason: order.reason, command: order.command, image: order.image, terminal: order.terminal,
@@ -176,7 +182,7 @@ package actor BreakGlass {
         } catch {
             let failure = Failure.list(error)[0]
             let end = SessionEnd(.notStarted, failure.message, at: world.clock.now)
-            await record(await host.abandon(session, end), endsInstance: sessions[session.instance] == 1)
+            await record(await host.abandon(session, end))
             throw error
         }
     }
@@ -228,31 +234,38 @@ package actor BreakGlass {
     }
 
     private func ended(_ session: Session) async {
-        let isLast = sessions[session.instance] == 1
-        await record(session, endsInstance: isLast)
+        // Before the ledger is waited for: whoever comes meanwhile is in it, and keeps it.
         leave(session.instance)
-        if session.image != nil { await controller.forgetUnusedImages() }
+        await record(session)
+        await settle(session.instance, after: session.number, by: session.by)
+        guard let image = session.image else { return }
+        await controller.unpin(image)
+        await controller.forgetUnusedImages()
     }
 
-    /// Has the end in the ledger, and the instance replaced where nobody else is in it.
-    private func record(_ session: Session, endsInstance: Bool) async {
+    /// Has the end in the ledger.
+    private func record(_ session: Session) async {
         do {
             try await world.ledger.append([LedgerEntry(ending: session, at: world.clock.now)])
+            await host.told(session)
         } catch {
             world.logger.error(
                 "the end of a session is not in the ledger",
                 metadata: ["session": "\(session.number)", "error": "\(error)"])
         }
-        guard session.endsInstance, endsInstance, !held.contains(session.instance) else { return }
-        let message = "session \(session.number) in \(session.instance) is over: it is replaced"
+    }
+
+    /// Has an instance replaced that sessions alone kept, where nobody is in it any more.
+    private func settle(_ id: InstanceID, after number: Int? = nil, by operatorName: String) async {
+        guard sessions[id] == nil, entered.remove(id) != nil else { return }
+        let message = "\(number.map { "session \($0)" } ?? "a session") in \(id) is over: it is replaced"
         // An instance that is gone, or is being replaced, needs no end.
-        try? await controller.endTaint(session.instance, message: message, by: session.by)
+        try? await controller.endTaint(id, message: message, by: operatorName)
     }
 
     private func leave(_ id: InstanceID) {
         let rest = (sessions[id] ?? 1) - 1
         sessions[id] = rest > 0 ? rest : nil
-        if rest <= 0 { held.remove(id) }
     }
 
     // MARK: Holding
@@ -262,10 +275,19 @@ package actor BreakGlass {
         try await tell()
         try require(user)
         try BreakGlass.check(reason, span, most: Session.Limit.longestHold)
-        _ = try await controller.instance(id)
-        let until = world.clock.now + span
-        if sessions[id] != nil { held.insert(id) }
-        try await controller.taint(id, reason: reason, by: "uid:\(user)", until: until, isInTraffic: false)
+        let key = try await controller.instance(id).key
+        let kept = try await controller.snapshot(of: key).state.tainted(id)?.keptUntil
+        var until = world.clock.now + span
+        // Whoever is in it now stays for as long as they were given.
+        if sessions[id] != nil, let kept { until = max(until, kept) }
+        let wasEntered = entered.remove(id) != nil
+        do {
+            try await controller.taint(
+                id, reason: reason, by: "uid:\(user)", until: until, isInTraffic: false)
+        } catch {
+            if wasEntered, sessions[id] != nil { entered.insert(id) }
+            throw error
+        }
         return until
     }
 
@@ -283,7 +305,11 @@ package actor BreakGlass {
 
     /// Ends what the last daemon left of its sessions. Call once, after the controller has recovered.
     package func recover() async throws {
-        for session in try await host.recover() { await record(session, endsInstance: true) }
+        for session in try await host.recover() {
+            if session.endsInstance { entered.insert(session.instance) }
+            await record(session)
+            await settle(session.instance, after: session.number, by: session.by)
+        }
     }
 
     /// Ends every session, and lets nobody in from then on.

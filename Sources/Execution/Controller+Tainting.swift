@@ -46,7 +46,11 @@ extension Controller {
         let host = try await world.platform.hostDrifts() + world.router.observe().drifts
         var report = DriftReport(host: host, services: [])
         for key in services.keys.sorted() {
-            if let service = try await services[key]?.drift() { report.services.append(service) }
+            guard let controller = services[key] else { continue }
+            var service = try await controller.drift()
+            let tags = await controller.currentTags
+            service.tags = movedTags.filter { $0.isOf(tags) }
+            report.services.append(service)
         }
         return report
     }

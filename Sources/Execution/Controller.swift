@@ -8,6 +8,10 @@ internal import Trust
 package actor Controller {
     let world: World
     private(set) var services: [ServiceKey: ServiceController] = [:]
+    /// Images of the sessions that go on, or are about to begin, by how many need them.
+    private var pinned: [Digest: Int] = [:]
+    /// What the registries said of the names that current releases came by.
+    var movedTags: [Drift] = []
     private let arrivals: AsyncStream<ServiceController>
     private let arrival: AsyncStream<ServiceController>.Continuation
 
@@ -75,10 +79,19 @@ package actor Controller {
         await forgetUnusedImages()
     }
 
+    /// Keeps what was made for an image, whichever service has it, until it is unpinned as often.
+    func pin(_ image: Digest) { pinned[image, default: 0] += 1 }
+
+    func unpin(_ image: Digest) {
+        let rest = (pinned[image] ?? 1) - 1
+        pinned[image] = rest > 0 ? rest : nil
+    }
+
     /// Lets the platform go of what was made for images that no service may need again soon.
     package func forgetUnusedImages() async {
         var images: Set<Digest> = []
         for service in services.values { images.formUnion(await service.imagesInUse) }
+        images.formUnion(pinned.keys)
         do {
             try await world.platform.forgetImages(except: images)
         } catch {
@@ -92,13 +105,15 @@ package actor Controller {
     package func snapshots() async throws -> [ServiceSnapshot] {
         var snapshots: [ServiceSnapshot] = []
         for key in services.keys.sorted() {
-            if let snapshot = try await services[key]?.snapshot() { snapshots.append(snapshot) }
+            if let snapshot = try await services[key]?.snapshot() {
+                snapshots.append(snapshot.showing(movedTags))
+            }
         }
         return snapshots
     }
 
     package func snapshot(of key: ServiceKey) async throws -> ServiceSnapshot {
-        if let service = services[key] { return try await service.snapshot() }
+        if let service = services[key] { return try await service.snapshot().showing(movedTags) }
         guard let state = try await world.store.service(key) else { throw Controller.unknown(key) }
         let releases = try await world.store.releases(of: key)
         return ServiceSnapshot(
@@ -109,7 +124,7 @@ package actor Controller {
     /// Makes a release of `content` and begins to roll it out, or, if `queue`, lets it wait for the rollout under way.
     package func deploy(
         _ content: Release.Content, as key: ServiceKey, message: String, commit: String? = nil,
-        by operatorName: String, force: Bool, queue: Bool
+        tags: [TaggedImage]? = nil, by operatorName: String, force: Bool, queue: Bool
     ) async throws -> DeployOutcome {
         let state = await services[key]?.machine.state ?? ServiceState(key: key)
         try ServiceController.lint(content, state)
@@ -118,8 +133,9 @@ package actor Controller {
         try await world.admit(content, for: key, by: operatorName)
         let service = try await serviceForDeploy(key)
         return try await service.deploy(
-            content, digest: try content.digest(), message: message, commit: commit, by: operatorName,
-            force: force, queue: queue)
+            content, digest: try content.digest(), message: message, commit: commit,
+            tags: tags.map { Array($0.prefix(TaggedImage.most)) }, by: operatorName, force: force,
+            queue: queue)
     }
 
     private func serviceForDeploy(_ key: ServiceKey) async throws -> ServiceController {

@@ -10,6 +10,8 @@ package struct DriftReport: Hashable, Sendable {
         package var isHalted: Bool
         package var instances: [InstanceID: [Drift]]
         package var tainted: [TaintedInstance]
+        /// Names that its release came by, and that stand for other images now. Nothing that runs differs.
+        package var tags: [Drift] = []
 
         package init(
             key: ServiceKey, mode: DriftSettings.Mode, isHalted: Bool, instances: [InstanceID: [Drift]],

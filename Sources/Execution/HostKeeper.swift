@@ -9,23 +9,32 @@ struct HostKeeper: Sendable {
 
     init(_ world: World) { self.world = world }
 
+    /// What is remembered from one look to the next.
+    private struct Memory {
+        var book = HostDriftBook()
+        /// As they were last seen: of what could not be looked at, nothing is over.
+        var host: [Drift] = []
+        var router: [Drift] = []
+    }
+
     /// Runs until the task is cancelled.
     func run() async {
-        var book = HostDriftBook()
+        var memory = Memory()
         while !Task.isCancelled {
-            await look(&book)
+            await look(&memory)
             try? await world.clock.sleep(for: Bounds.hostLook)
         }
     }
 
-    private func look(_ book: inout HostDriftBook) async {
-        let found: [Drift]
-        do {
-            found = try await world.platform.hostDrifts() + world.router.observe().drifts
-        } catch {
-            return world.logger.warning("host not looked at", metadata: ["error": "\(error)"])
+    private func look(_ memory: inout Memory) async {
+        do { memory.host = try await world.platform.hostDrifts() } catch {
+            world.logger.warning("host not looked at", metadata: ["error": "\(error)"])
         }
-        for action in book.take(found, at: world.clock.now) {
+        do { memory.router = try await world.router.observe().drifts } catch {
+            world.logger.warning("router not looked at", metadata: ["error": "\(error)"])
+        }
+        let found = memory.host + memory.router
+        for action in memory.book.take(found, at: world.clock.now) {
             switch action {
             case .tell(let drift): await record(.drift, "the host drifted: \(drift.message)", drift)
             case .setRight(let drift): await setRight(drift)
@@ -42,28 +51,33 @@ struct HostKeeper: Sendable {
 
     private func setRight(_ drift: Drift) async {
         do {
+            var kept: KeptEvidence?
             if drift.kind == .router {
                 try await world.router.setRight()
             } else {
-                try await world.platform.setRight(drift)
+                kept = try await world.platform.setRight(drift)
             }
-            await record(.repair, "\(drift.subject) is as it was again", drift)
+            await record(.repair, "\(drift.subject) is as it was again", drift, kept)
         } catch {
             await record(
                 .repair, "\(drift.subject) could not be put back: \(Failure.list(error)[0].message)", drift)
         }
     }
 
-    private func record(_ kind: LedgerEntry.Kind, _ message: String, _ drift: Drift) async {
+    private func record(
+        _ kind: LedgerEntry.Kind, _ message: String, _ drift: Drift, _ evidence: KeptEvidence? = nil
+    ) async {
         var details = [
             "kind": drift.kind.rawValue, "subject": drift.subject, "source": drift.source.rawValue,
         ]
         details["expected"] = drift.expected
         details["found"] = drift.found
+        details["evidence-file"] = evidence?.path
         world.logger.warning(
             "host drift", metadata: ["message": "\(message)", "kind": "\(drift.kind.rawValue)"])
         let entry = LedgerEntry(
-            kind, message, at: world.clock.now, by: LedgerEntry.daemon, details: details)
+            kind, message, at: world.clock.now, by: LedgerEntry.daemon, evidence: evidence?.digest,
+            details: details)
         do { _ = try await world.ledger.append([entry]) } catch {
             world.logger.error("drift not in the ledger", metadata: ["error": "\(error)"])
         }

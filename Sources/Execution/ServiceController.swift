@@ -239,7 +239,9 @@ package actor ServiceController {
         _ id: InstanceID, _ reason: RemovalReason, _ grace: Span, _ entry: JournaledStep
     ) async {
         var log = reason.isFailure || reason == .taskEnded ? await logTail(id) : [:]
-        if reason == .drifted || reason == .tainted { log.merge(await keepEvidence(of: id)) { $1 } }
+        // One that was touched may go for another reason: it ended first, or is one too many.
+        let isTouched = reason == .drifted || reason == .tainted || machine.state.tainted(id) != nil
+        if isTouched { log.merge(await keepEvidence(of: id)) { $1 } }
         probes[id] = nil
         let note = Note(
             .removed, "\(id) is removed: \(reason.rawValue)", instance: id,

@@ -7,6 +7,8 @@ package struct ServiceSnapshot: Sendable {
     package var state: ServiceState
     package var releases: [ReleaseNumber: Release]
     package var seen: Observation
+    /// Names that the current release came by, and that stand for other images now.
+    package var movedTags: [Drift] = []
 
     package init(state: ServiceState, releases: [ReleaseNumber: Release], seen: Observation) {
         self.state = state
@@ -36,7 +38,7 @@ extension ServiceController {
 
     func deploy(
         _ content: Release.Content, digest: Digest, message: String, commit: String?,
-        by operatorName: String, force: Bool, queue: Bool
+        tags: [TaggedImage]?, by operatorName: String, force: Bool, queue: Bool
     ) async throws -> DeployOutcome {
         let (now, key) = (world.clock.now, key)
         return try await change { state, known in
@@ -45,7 +47,7 @@ extension ServiceController {
             try ServiceController.lint(content, state)
             let release = Release(
                 key: key, number: state.nextRelease(), content: content, digest: digest, createdAt: now,
-                by: operatorName, message: message, commit: commit)
+                by: operatorName, message: message, commit: commit, tags: tags)
             let created = Note(
                 .releaseCreated, "\(release.number) is image sha256:\(content.image.short)",
                 release: release.number, by: operatorName,

@@ -13,6 +13,8 @@ package struct World: Sendable {
     package var store: any StateStore
     package var clock: any Clock
     package var logger: Logger
+    /// What says which images names stand for now; nil: nobody asks.
+    package var images: (any ImagePuller)?
     /// The host's keys as they are now: read anew for each approval, so that a revocation counts at once.
     package var keys: @Sendable () throws -> KeyRing
     /// Bounds the launches under way on this host, over all services.

@@ -92,7 +92,7 @@ struct ControlGroups: Sendable {
         guard let folder = legacy.first else { return }
         let file = Descriptor(open(folder + "/cgroup.procs", O_WRONLY | O_CLOEXEC))
         guard file.number >= 0 else { return }
-        _ = write(file.number, ControlGroups.noProcess, ControlGroups.noProcess.utf8.count)
+        _ = Glibc.write(file.number, ControlGroups.noProcess, ControlGroups.noProcess.utf8.count)
     }
 
     /// Above the greatest number that the kernel ever gives (PID_MAX_LIMIT is 2^22).
@@ -104,17 +104,52 @@ struct ControlGroups: Sendable {
     }
 
     func processes(in group: String) -> Set<Int32> {
-        Set(
-            folders(of: group).flatMap { folder in
-                (Files.text(folder + "/cgroup.procs") ?? "").split(separator: "\n").compactMap { Int32($0) }
-            })
+        Set(folders(of: group).flatMap { ControlGroups.processes(inFolder: $0) })
+    }
+
+    /// Has the kernel kill every process of a group, also those that make others all the time: by one act in version 2,
+    /// and while none of them runs in version 1. Whether it had none.
+    func kill(_ group: String) -> Bool {
+        var left = processes(in: group).filter { $0 > 1 }
+        if left.isEmpty { return true }
+        for folder in unified.map({ "\($0)/\(group)" }) where Files.exists(folder + "/cgroup.kill") {
+            let inside = ControlGroups.processes(inFolder: folder)
+            if !inside.isEmpty, ControlGroups.write("1", to: folder + "/cgroup.kill") {
+                left.subtract(inside)
+            }
+        }
+        if left.isEmpty { return false }
+        let freezer = legacy.map { "\($0)/\(group)/freezer.state" }.first { Files.exists($0) }
+        if let freezer, ControlGroups.write("FROZEN", to: freezer) {
+            for _ in 0..<ControlGroups.freezeLooks where Files.text(freezer, limit: 64) != "FROZEN\n" {
+                usleep(ControlGroups.freezePause)
+            }
+            left = processes(in: group).filter { $0 > 1 }
+        }
+        for pid in left { Glibc.kill(pid, SIGKILL) }
+        // Only one that runs can end.
+        if let freezer { _ = ControlGroups.write("THAWED", to: freezer) }
+        return false
+    }
+
+    /// Half a second in all: what sleeps in the kernel freezes when it wakes.
+    private static let freezeLooks = 500
+    private static let freezePause: UInt32 = 1000
+
+    private static func write(_ text: String, to path: String) -> Bool {
+        let file = Descriptor(open(path, O_WRONLY | O_CLOEXEC))
+        return file.number >= 0 && Glibc.write(file.number, text, text.utf8.count) == text.utf8.count
+    }
+
+    private static func processes(inFolder folder: String) -> [Int32] {
+        (Files.text(folder + "/cgroup.procs") ?? "").split(separator: "\n").compactMap { Int32($0) }
     }
 
     /// Kills every process of a group and removes it; false where something is still left.
     func clear(_ group: String) -> Bool {
         let folders = folders(of: group)
         guard !folders.isEmpty else { return true }
-        for pid in processes(in: group) where pid > 1 { kill(pid, SIGKILL) }
+        _ = kill(group)
         for folder in folders { ControlGroups.removeFolder(folder) }
         return self.folders(of: group).isEmpty
     }

@@ -93,11 +93,13 @@ enum Files {
     }
 
     /// The names in a folder, sorted; empty where it does not exist.
-    static func names(in folder: String) -> [String] {
+    ///
+    /// - Parameter most: no more than so many are read, whichever come first
+    static func names(in folder: String, most: Int = .max) -> [String] {
         guard let stream = opendir(folder) else { return [] }
         defer { closedir(stream) }
         var names: [String] = []
-        while let entry = readdir(stream) {
+        while names.count < most, let entry = readdir(stream) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }

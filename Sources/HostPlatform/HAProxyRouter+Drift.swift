@@ -54,6 +54,11 @@ extension HAProxyRouter {
                         "weight of \(server.id)", "the share of \(server.id) was changed in the proxy",
                         server.state.words, does.words)
                 }
+                if live.isInMaintenance {
+                    note(
+                        "state of \(server.id)", "\(server.id) was taken out of service in the proxy",
+                        "in service", "in maintenance")
+                }
                 if !live.address.isEmpty, live.address != server.address {
                     note(
                         "address of \(server.id)", "the proxy sends requests for \(server.id) elsewhere",

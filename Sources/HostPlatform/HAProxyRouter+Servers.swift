@@ -15,8 +15,12 @@ extension HAProxyRouter {
             additions += HAProxyRouter.addition(server, to: backend, configuration)
         }
         try run(additions)
-        leaving.withLock { leaving in
+        let proven = state.withLock { $0.proven }
+        let lent = leaving.withLock { leaving in
+            // Somebody put these into maintenance who is not us: they served, and go on where they were.
+            let lent = wanted.filter { proven.contains($0) && leaving["\(backend)/\($0)"] == nil }
             for id in wanted { leaving["\(backend)/\(id)"] = nil }
+            return lent
         }
         // Before their servers could leave: a request that finds one of them gone goes where the weights send it.
         try run(
@@ -25,7 +29,7 @@ extension HAProxyRouter {
             })
         let gone = present.keys.filter { !wanted.contains($0) }.map { "\(backend)/\($0)" }
         try run(
-            HAProxyRouter.shift(route, from: present, backend: backend)
+            HAProxyRouter.shift(route, from: present, backend: backend, trusting: lent)
                 + gone.map { "set server \($0) weight 0" })
         let now = Monotonic.now
         leaving.withLock { leaving in
@@ -50,8 +54,11 @@ extension HAProxyRouter {
     }
 
     /// First those who take more, then those who take less: in between, nobody is missing.
+    ///
+    /// - Parameter trusting: those that take requests at once when they leave maintenance
     private static func shift(
-        _ route: Route, from present: [InstanceID: ProxyStatistics.Server], backend: String
+        _ route: Route, from present: [InstanceID: ProxyStatistics.Server], backend: String,
+        trusting: Set<InstanceID>
     ) -> [String] {
         var raised: [String] = []
         var lowered: [String] = []
@@ -60,8 +67,9 @@ extension HAProxyRouter {
             let was = present[server.id]
             let weight = server.state.weight
             if was?.isInMaintenance == true {
-                // Its deletion had begun.
-                raised += ["set server \(name) state ready", "set server \(name) health down"]
+                raised.append("set server \(name) state ready")
+                // Its deletion had begun: it proves itself again.
+                if !trusting.contains(server.id) { raised.append("set server \(name) health down") }
             }
             if case .draining = server.state {
                 if was?.isDraining != true { lowered.append("set server \(name) state drain") }

@@ -120,7 +120,9 @@ package final class HAProxyRouter: TrafficRouter {
                 // It has left the route, and only finishes what it has.
                 if intended != nil, wanted == nil { continue }
                 let isProven = state.proven.contains(id)
-                let health: Health = !isProven ? .unproven : server.isUp ? .healthy : .failing
+                // In maintenance nobody asks it how it is.
+                let isUnknown = !isProven || server.isInMaintenance
+                let health: Health = isUnknown ? .unproven : server.isUp ? .healthy : .failing
                 let latency = latencies[key, id]
                 route.servers[id] = ObservedServer(
                     state: HAProxyRouter.state(server, wanted: wanted?.state), health: health,

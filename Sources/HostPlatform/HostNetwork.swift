@@ -191,7 +191,7 @@ final class HostNetwork: Sendable {
         let scan = NetworkScan()
         let address = "\(network.address(1))/\(network.prefix)"
         if let index = try Netlink().index(of: root.bridge) {
-            let view = try scan.view()
+            let view = try scan.interfaces()
             if view.downLinks.contains(index) {
                 found.append(drift("bridge \(root.bridge)", "the instances' bridge is down"))
             }
@@ -207,7 +207,7 @@ final class HostNetwork: Sendable {
         if forwarded, !HostNetwork.forwards {
             found.append(
                 .cut(
-                    .host, HostNetwork.forwarding, "this host no longer forwards what instances send",
+                    .host, Drift.forwarding, "this host no longer forwards what instances send",
                     expected: "1",
                     found: "0", source: .poll))
         }
@@ -221,9 +221,6 @@ final class HostNetwork: Sendable {
         let bridge = state.withLock { $0.bridge }
         for number in inUse { try netlink.attach(root.cable(number), to: bridge) }
     }
-
-    /// A setting of the host, which Kiln never changes.
-    static let forwarding = "net.ipv4.ip_forward"
 }
 
 /// A lock among all processes of this host, on a folder that exists anyway.

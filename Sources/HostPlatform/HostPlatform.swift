@@ -79,6 +79,7 @@ package final class HostPlatform: Platform {
         if let reason = runtime.lacksUserNamespaces {
             log.warning("instances have no user namespaces", metadata: ["reason": "\(reason)"])
         }
+        await fileSystem.onAltered { [sentinel] in sentinel.report($0) }
         try await recover()
         sentinel.start()
         patrol.start { [sentinel, fileSystem] finding in
@@ -242,7 +243,7 @@ package final class HostPlatform: Platform {
             imageRoot: imageRoot, users: try ownUsers(of: order, record, imageRoot, folder, mounts),
             network: "/proc/\(getpid())/fd/\(namespace.number)",
             cgroup: "/" + runtime.group(of: order.id.text), folder: folder.bundle, address: record.address,
-            limitsSwap: runtime.groups.limitsSwap)
+            limitsSwap: runtime.groups.limitsSwap, mark: record.mark)
         try bundle.write()
         try afterStage(.bundled)
         let created = try withExtendedLifetime(namespace) { try monitor.create() }

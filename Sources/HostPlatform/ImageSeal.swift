@@ -78,6 +78,14 @@ struct ImageSeal: Hashable, Sendable {
         (self.root, self.inode, self.tree) = (root, inode, tree)
     }
 
+    /// The first block that is not the same; nil where all are.
+    func firstDifference(from other: ImageSeal) -> Int? {
+        if self == other { return nil }
+        let (own, others) = (tree.leaves, other.tree.leaves)
+        let place = zip(own, others).enumerated().first { $0.element.0 != $0.element.1 }?.offset
+        return (place ?? min(own.count, others.count)) / BlockTree.hash
+    }
+
     /// Where the hashes are that belong to a seal.
     static func leaves(of path: String) -> String { path + ".blocks" }
 

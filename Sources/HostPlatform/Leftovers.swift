@@ -35,11 +35,13 @@ struct Leftovers {
         if unlink(attach) != 0 { try Files.removeTree(attach) }
     }
 
-    /// Kills monitors and runtimes that work for this instance; returns how many there were.
+    /// Kills monitors and runtimes that work for this instance; returns how many there were. They are processes of the
+    /// host as we are: what an instance's own write into their arguments is nobody's business.
     private func killMakers() -> Int {
         let state = runtime.root.runtimeState
+        let here = ProcessView(getpid())?.namespaces.inodes[0]
         let makers = LiveProcess.all().filter { process in
-            process.pid != getpid()
+            process.pid != getpid() && ProcessView(process.pid)?.namespaces.inodes[0] == here
                 && (process.arguments.contains(folder.bundle)
                     || (process.arguments.contains(id.text)
                         && process.arguments.contains { $0 == state || $0.hasSuffix("=" + state) }))

@@ -18,12 +18,17 @@ actor RootFileSystem {
     private var made = 0
     /// The files whose every byte was found to be as made, as they were then.
     private var intact: [Digest: FileIdentity] = [:]
+    /// Is told of a file that was found altered, for the instances that run from it.
+    private var tell: (@Sendable (ImagePatrol.Finding) -> Void)?
 
     init(_ root: HostRoot, reader: any ImageReader) {
         self.root = root
         self.reader = reader
         staging = Staging(root)
     }
+
+    /// From now on `tell` hears of every file that a launch finds altered.
+    func onAltered(_ tell: @escaping @Sendable (ImagePatrol.Finding) -> Void) { self.tell = tell }
 
     /// Makes and mounts an image's file system where that has not been done. Concurrent callers share the work.
     func prepare(_ image: Digest) async throws {
@@ -56,17 +61,27 @@ actor RootFileSystem {
     /// all when the file was touched since the last time, and the first time. What differs is put aside, so that the
     /// next launch has it made anew.
     func requireIntact(_ image: Digest) async throws {
-        let file = root.imageFile(image)
+        let (file, folder) = (root.imageFile(image), root.imageMount(image))
         let identity = FileIdentity(file)
-        let isMounted = MountTable.source(of: root.imageMount(image)) == file
+        let isMounted = MountTable.source(of: folder) == file
         if let identity, isMounted, intact[image] == identity { return }
-        var isIntact = false
-        if let identity, isMounted, let seal = ImageSeal(reading: root.imageSeal(image)),
-            seal.inode == identity.inode
-        {
-            isIntact = try await Blocking.run { try ImageSeal(of: file) == seal }
+        var finding: ImagePatrol.Finding?
+        if let identity, let seal = ImageSeal(reading: root.imageSeal(image)), seal.inode == identity.inode {
+            finding = try await Blocking.run {
+                guard let block = try ImageSeal(of: file).firstDifference(from: seal) else { return nil }
+                return ImagePatrol.Finding(image, inode: seal.inode, block: block, mount: folder)
+            }
+        } else {
+            finding = ImagePatrol.Finding(image, inode: identity?.inode ?? 0, mount: folder)
         }
-        guard isIntact, FileIdentity(file) == identity else { throw try setAside(image) }
+        guard FileIdentity(file)?.inode == identity?.inode else {
+            // Somebody else met it meanwhile and put it aside; there may be another one by now.
+            throw Failure(
+                .storeDamaged, "the file of \(image) was exchanged while it was read", at: image.short)
+        }
+        // Before it is unmounted, and whoever runs from it cannot be told from the others any more.
+        if let finding { tell?(finding) }
+        guard finding == nil, isMounted, FileIdentity(file) == identity else { throw try setAside(image) }
         intact[image] = identity
     }
 
@@ -165,9 +180,11 @@ actor RootFileSystem {
     }
 
     /// The images that have a file.
-    private var known: [Digest] {
-        Files.names(in: root.images).filter { $0.hasSuffix(".erofs") }.compactMap {
-            try? Digest(hex: String($0.dropLast(6)))
+    private var known: [Digest] { files(endingWith: ".erofs") }
+
+    private func files(endingWith suffix: String) -> [Digest] {
+        Files.names(in: root.images).filter { $0.hasSuffix(suffix) }.compactMap {
+            try? Digest(hex: String($0.dropLast(suffix.count)))
         }
     }
 
@@ -187,9 +204,13 @@ actor RootFileSystem {
         for image in known where !images.contains(image) && underWay[image] == nil {
             // First unmounted, then deleted: a crash between the two leaves a file that the next call finds.
             try unmount(image)
-            for file in [root.imageFile(image), root.alteredImage(image)] { unlink(file) }
+            unlink(root.imageFile(image))
             ImageSeal.remove(root.imageSeal(image))
             (configs[image], intact[image]) = (nil, nil)
+        }
+        // Also of images that were never made again.
+        for image in files(endingWith: ".altered") where !images.contains(image) {
+            unlink(root.alteredImage(image))
         }
     }
 

@@ -20,6 +20,8 @@ struct RuntimeBundle {
     var address: String
     /// Whether this kernel counts swap: the limit then holds for memory and swap together.
     var limitsSwap: Bool
+    /// What other commands carry that we run in the instance; nil: nothing.
+    var mark: String?
 
     /// Whether the instance of a bundle has users of its own.
     static func hasOwnUsers(_ folder: String) -> Bool {
@@ -52,11 +54,12 @@ struct RuntimeBundle {
             "linux": linux,
         ]
         try Files.replace(folder + "/config.json", with: configuration.encoded, durably: false, mode: 0o600)
-        let others = JSONText.object(process(user)).encoded
+        let others = JSONText.object(process(user, mark: mark)).encoded
         try Files.replace(RuntimeBundle.processFile(folder), with: others, durably: false, mode: 0o600)
     }
 
-    /// All of a process but its arguments: other commands in the instance get no more rights than its own.
+    /// All of a process but its arguments: other commands in the instance get no more rights than its own. They carry its
+    /// mark, by which a later daemon knows them, also where the runtime that began them is gone.
     private static func processFile(_ folder: String) -> String { folder + "/process.json" }
 
     /// The runtime-spec `process` of another command in the instance that a bundle belongs to.
@@ -95,8 +98,9 @@ struct RuntimeBundle {
         return Int(min(65_536, own.rlim_max))
     }()
 
-    private func process(_ user: User) -> [(String, JSONText)] {
+    private func process(_ user: User, mark: String? = nil) -> [(String, JSONText)] {
         var environment = image.environment.merging(run.config) { _, release in release }
+        if let mark { environment[Lineage.variable] = mark }
         environment["PATH"] =
             environment["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         environment["HOSTNAME"] = environment["HOSTNAME"] ?? id.text

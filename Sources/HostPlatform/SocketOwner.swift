@@ -6,12 +6,17 @@ enum SocketOwner {
     static let descriptorsAtMost = 65_536
 
     static func sockets(of pid: Int32) -> Set<UInt32> {
+        var budget = descriptorsAtMost
+        return sockets(of: pid, budget: &budget)
+    }
+
+    /// - Parameter budget: descriptors that may be looked at, less those that were; 0: not all of them
+    static func sockets(of pid: Int32, budget: inout Int) -> Set<UInt32> {
         var found: Set<UInt32> = []
         guard let stream = opendir("/proc/\(pid)/fd") else { return [] }
         defer { closedir(stream) }
-        var count = 0
-        while let entry = readdir(stream), count < descriptorsAtMost {
-            count += 1
+        while budget > 0, let entry = readdir(stream) {
+            budget -= 1
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }

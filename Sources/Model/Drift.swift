@@ -20,12 +20,14 @@ package struct Drift: Hashable, Sendable, Codable {
         case router
         /// A setting or part of the host that instances depend on.
         case host
+        /// A name in a registry that stands for another image than when the release was made. Nothing that runs differs.
+        case tag
 
         /// Whether it is of what Kiln made for all services, and puts back as it was.
         package var isPutBack: Bool {
             switch self {
             case .router, .host, .stranger: true
-            case .image, .program, .process, .confinement, .limits, .network: false
+            case .image, .program, .process, .confinement, .limits, .network, .tag: false
             }
         }
 
@@ -70,6 +72,12 @@ package struct Drift: Hashable, Sendable, Codable {
         self.source = source
         self.at = at
     }
+
+    /// A setting of the host, which Kiln never changes, and by which it is told.
+    package static let forwarding = "net.ipv4.ip_forward"
+
+    /// Whether Kiln puts it back as it was.
+    package var isPutBack: Bool { kind.isPutBack && subject != Drift.forwarding }
 
     package enum Limit {
         /// Different drifts of one kind and instance that are remembered; more of them say nothing new.

@@ -11,12 +11,15 @@ package struct Release: Hashable, Sendable, Codable {
     package var message: String
     /// The Git commit that its spec was at, with `-dirty` behind it where something was in no commit; nil: unknown.
     package var commit: String?
+    /// The names in registries that its image came by; nil: none. What they stand for later changes nothing of it.
+    package var tags: [TaggedImage]?
 
     package init(
         key: ServiceKey, number: ReleaseNumber, content: Content, digest: Digest, createdAt: Instant,
-        by: String, message: String, commit: String? = nil
+        by: String, message: String, commit: String? = nil, tags: [TaggedImage]? = nil
     ) {
         self.commit = commit
+        self.tags = tags
         self.key = key
         self.number = number
         self.content = content

@@ -18,8 +18,20 @@ package struct Session: Hashable, Sendable, Codable {
         package init(columns: Int, rows: Int, type: String) {
             self.columns = min(max(1, columns), Limit.terminalSide)
             self.rows = min(max(1, rows), Limit.terminalSide)
-            self.type = String(type.prefix(Limit.terminalType))
+            let printable = type.unicodeScalars.filter { !$0.properties.generalCategory.isControl }
+            self.type = String(String(String.UnicodeScalarView(printable)).prefix(Limit.terminalType))
         }
+
+        /// What comes from outside is kept within the same bounds.
+        package init(from decoder: any Decoder) throws {
+            let values = try decoder.container(keyedBy: CodingKeys.self)
+            self.init(
+                columns: try values.decode(Int.self, forKey: .columns),
+                rows: try values.decode(Int.self, forKey: .rows),
+                type: try values.decode(String.self, forKey: .type))
+        }
+
+        private enum CodingKeys: String, CodingKey { case columns, rows, type }
     }
 
     package enum Limit {
@@ -60,6 +72,8 @@ package struct Session: Hashable, Sendable, Codable {
     package var endsInstance: Bool
     /// nil: it goes on, or nobody was there to see its end.
     package var end: SessionEnd?
+    /// Whether the ledger has its end; nil: written down before anybody asked.
+    package var isTold: Bool?
 
     package init(
         number: Int, kind: Kind, instance: InstanceID, key: ServiceKey, by: String, reason: String,
@@ -80,6 +94,16 @@ package struct Session: Hashable, Sendable, Codable {
         self.until = until
         self.endsInstance = endsInstance
         self.end = end
+    }
+}
+
+extension Unicode.GeneralCategory {
+    /// Whether a screen may take it for a command.
+    fileprivate var isControl: Bool {
+        switch self {
+        case .control, .format, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
     }
 }
 

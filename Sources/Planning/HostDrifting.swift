@@ -18,6 +18,11 @@ package struct HostDriftBook: Sendable {
         var isThere: Bool
         var tries: RestartHistory
         var isGivenUp: Bool
+        /// When it was told last; nil: never.
+        var toldAt: Instant?
+
+        /// When anything was done about it last.
+        var last: Instant? { [tries.last, toldAt].compactMap { $0 }.max() }
     }
 
     private struct Name: Hashable, Sendable {
@@ -39,7 +44,7 @@ package struct HostDriftBook: Sendable {
         }
         // One that stayed away for long enough is a new one when it comes again.
         entries = entries.filter {
-            $0.value.isThere || now - ($0.value.tries.last ?? now) <= Limits.driftMemory
+            $0.value.isThere || now - ($0.value.last ?? now) <= Limits.driftMemory
         }
         for drift in found {
             let name = Name(kind: drift.kind, subject: drift.subject)
@@ -47,9 +52,13 @@ package struct HostDriftBook: Sendable {
             var entry =
                 entries[name]
                 ?? Entry(drift: drift, isThere: false, tries: RestartHistory(), isGivenUp: false)
-            if !entry.isThere { actions.append(.tell(drift)) }
+            // What comes and goes is told once in a while, and not each time.
+            if !entry.isThere, entry.toldAt.map({ now - $0 > Limits.driftMemory }) ?? true {
+                actions.append(.tell(drift))
+                entry.toldAt = now
+            }
             entry.isThere = true
-            if drift.kind.isPutBack, !entry.isGivenUp, entry.tries.nextLaunch.map({ $0 <= now }) ?? true {
+            if drift.isPutBack, !entry.isGivenUp, entry.tries.nextLaunch.map({ $0 <= now }) ?? true {
                 if entry.tries.recent >= Limits.driftRounds {
                     entry.isGivenUp = true
                     actions.append(.giveUp(drift))

@@ -30,7 +30,9 @@ package protocol Platform: Sendable {
     func hostDrifts() async throws -> [Drift]
 
     /// Puts back what Kiln owns of what differs on the platform itself. Throws where it cannot or does not own it.
-    func setRight(_ drift: Drift) async throws
+    /// Gives what was written down of something that is gone now; nil where there was nothing to write.
+    @discardableResult
+    func setRight(_ drift: Drift) async throws -> KeptEvidence?
 
     /// Puts an instance's own limits back to those of its launch.
     func restoreLimits(of id: InstanceID) async throws

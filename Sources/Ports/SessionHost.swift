@@ -14,7 +14,10 @@ package protocol SessionHost: Sendable {
     /// Writes down the end of a session that was reserved and never opened.
     func abandon(_ session: Session, _ end: SessionEnd) async -> Session
 
-    /// Ends what a daemon that died left of its sessions, and gives those, with their ends.
+    /// Remembers that the ledger has the end of a session.
+    func told(_ session: Session) async
+
+    /// Ends what a daemon that died left of its sessions, and gives those whose end was not told, with their ends.
     func recover() async throws -> [Session]
 
     /// Ends every session, and returns when all of them have.

@@ -70,7 +70,7 @@ package enum APIRoutes {
             let order = try await Coding.body(DeployRequest.self, of: request)
             let last = try await controller.events(of: key, after: 0, limit: 1).last?.number ?? 0
             let outcome = try await controller.deploy(
-                order.content, as: key, message: order.message, commit: order.commit,
+                order.content, as: key, message: order.message, commit: order.commit, tags: order.tags,
                 by: try await context.operatorName(), force: order.force, queue: order.queue ?? false)
             return try Coding.answer(outcome.answer(eventsAfter: last))
         }

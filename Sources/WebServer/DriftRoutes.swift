@@ -20,7 +20,8 @@ extension DriftReport {
                     key: service.key, mode: service.mode, isHalted: service.isHalted,
                     instances: service.instances.sorted { $0.key < $1.key }.map {
                         InstanceDrift(id: $0.key, drifts: $0.value)
-                    }, tainted: service.tainted.sorted { $0.id < $1.id })
+                    }, tainted: service.tainted.sorted { $0.id < $1.id },
+                    tags: service.tags.isEmpty ? nil : service.tags)
             })
     }
 }

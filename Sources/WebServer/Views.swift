@@ -14,7 +14,8 @@ extension ServiceSnapshot {
             rollout: state.rollout, lastRollout: state.lastRollout, isRetiring: state.isRetiring,
             instances: seen.instances.values.sorted { $0.id < $1.id }.map { status(of: $0, route) },
             traffic: route?.counts ?? TrafficCounts(), queued: state.queued, commit: release?.commit,
-            drifting: seen.instances.values.count { !$0.drifts.isEmpty }, tainted: state.tainted)
+            drifting: seen.instances.values.count { !$0.drifts.isEmpty }, tainted: state.tainted,
+            movedTags: movedTags.isEmpty ? nil : movedTags)
     }
 
     /// The rollout under way, or else the last one; nil before the first.

@@ -69,13 +69,17 @@ package struct ServiceStatus: Sendable, Codable {
     package var drifting: Int?
     /// Instances that were touched, until they are gone.
     package var tainted: [TaintedInstance]?
+    /// Names in registries that stand for other images than when the release was made.
+    package var movedTags: [Drift]?
 
     package init(
         key: ServiceKey, current: ReleaseNumber?, image: Digest?, listen: String?, replicas: Int,
         standbys: [ReleaseNumber], rollout: Rollout?, lastRollout: Rollout?, isRetiring: Bool,
         instances: [InstanceStatus], traffic: TrafficCounts, queued: [QueuedRollout]? = nil,
-        commit: String? = nil, drifting: Int? = nil, tainted: [TaintedInstance]? = nil
+        commit: String? = nil, drifting: Int? = nil, tainted: [TaintedInstance]? = nil,
+        movedTags: [Drift]? = nil
     ) {
+        self.movedTags = movedTags
         self.commit = commit
         self.drifting = drifting
         self.tainted = tainted

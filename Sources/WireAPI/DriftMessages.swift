@@ -26,11 +26,14 @@ package struct ServiceDriftStatus: Sendable, Codable {
     package var instances: [InstanceDrift]
     /// Instances that a person was in or holds, or that drifted, until they are gone.
     package var tainted: [TaintedInstance]
+    /// Names in registries that stand for other images than when the release was made; nothing that runs differs.
+    package var tags: [Drift]?
 
     package init(
         key: ServiceKey, mode: DriftSettings.Mode, isHalted: Bool, instances: [InstanceDrift],
-        tainted: [TaintedInstance]
+        tainted: [TaintedInstance], tags: [Drift]? = nil
     ) {
+        self.tags = tags
         self.key = key
         self.mode = mode
         self.isHalted = isHalted

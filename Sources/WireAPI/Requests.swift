@@ -35,11 +35,15 @@ package struct DeployRequest: Sendable, Codable {
     package var queue: Bool?
     /// The Git commit of the spec; nil where there is none.
     package var commit: String?
+    /// The names in registries that the image came by; nil: none.
+    package var tags: [TaggedImage]?
 
     package init(
-        content: Release.Content, message: String, force: Bool, queue: Bool? = nil, commit: String? = nil
+        content: Release.Content, message: String, force: Bool, queue: Bool? = nil, commit: String? = nil,
+        tags: [TaggedImage]? = nil
     ) {
         self.commit = commit
+        self.tags = tags
         self.content = content
         self.message = message
         self.force = force

@@ -49,10 +49,11 @@ enum Daemon {
         ) { image, path in ImageOwners.owner(of: path, in: image, store) }
         let router = HAProxyRouter(root: root, watch: platform.watch)
         let gates = GateClient()
-        let world = World(
+        var world = World(
             platform: platform, router: router, gates: gates, admission: gate.admission,
             ledger: ledger.ledger, store: database, clock: SystemClock(), logger: logger,
             keys: { try KeyFolder(path: settings.root + "/keys").ring() })
+        if settings.watchTags != nil { world.images = settings.images(store) }
         let controller = Controller(world)
         let file = try BreakGlassFile(root: settings.root)
         let breakGlass = BreakGlass(
@@ -86,7 +87,7 @@ enum Daemon {
             configuration: .init(
                 services: [
                     .init(service: ledger),
-                    .init(service: ControlLoop(controller: controller, isEphemeral: settings.isEphemeral)),
+                    .init(service: ControlLoop(controller: controller, settings: settings)),
                     .init(service: SessionKeeper(breakGlass: breakGlass)),
                     .init(service: server),
                 ],
@@ -99,15 +100,18 @@ enum Daemon {
 /// The control loop as a service that ends with the daemon.
 private struct ControlLoop: Service {
     let controller: Controller
-    let isEphemeral: Bool
+    let settings: ServeSettings
 
     func run() async throws {
         await withTaskGroup { group in
             group.addTask { await controller.run() }
             group.addTask { await controller.keepHost() }
+            if let interval = settings.watchTags {
+                group.addTask { await controller.watchTags(every: interval) }
+            }
             group.addTask {
                 try? await gracefulShutdown()
-                if isEphemeral { await controller.retireAll() }
+                if settings.isEphemeral { await controller.retireAll() }
             }
             // Whichever ends first ends the other: a stopping daemon, or a cancelled loop.
             await group.next()

@@ -39,10 +39,11 @@ import Testing
         let controller = Controller(world)
         let breakGlass = BreakGlass(
             controller, world: world, host: sessions, daemonUser: 500, policyFile: "/r/policy.yaml",
-            stated: {
+            // This suite holds what holds the rule.
+            stated: { [weak self] in
                 BreakGlass.Stated(
-                    BreakGlassRule(allow: self.allowed.withLock { $0 }), problem: self.problem.withLock { $0 }
-                )
+                    BreakGlassRule(allow: self?.allowed.withLock { $0 }),
+                    problem: self?.problem.withLock { $0 })
             })
         try await withThrowingTaskGroup { group in
             group.addTask { await controller.run() }
@@ -194,6 +195,83 @@ import Testing
         }
     }
 
+    @Test func `a session that begins while the end of another is written down keeps its instance`()
+        async throws
+    {
+        try await serving { controller, breakGlass in
+            let one = try await breakGlass.open(self.order(self.first), by: 0).0
+            let next = Mutex<Session?>(nil)
+            self.ledger.whenAppending { entry in
+                guard entry.details["phase"] == "end", next.withLock({ $0 == nil }) else { return }
+                let two = try? await breakGlass.open(self.order(self.first), by: 0).0
+                next.withLock { $0 = two }
+            }
+            await self.sessions.end(one.number, SessionEnd(.exited, "over", at: self.clock.now))
+            let two = try #require(next.withLock { $0 })
+            #expect(two.endsInstance)
+            #expect(try await self.tainted(controller)?.keptUntil != nil)
+            await self.sessions.end(two.number, SessionEnd(.exited, "over", at: self.clock.now))
+            #expect(try await self.tainted(controller)?.keptUntil == nil)
+        }
+    }
+
+    @Test func `two sessions that begin at once in a held instance leave the hold as it is`() async throws {
+        try await serving { controller, breakGlass in
+            let until = try await breakGlass.hold(self.first, reason: "look", span: .seconds(3600), by: 0)
+            let all = try await withThrowingTaskGroup(of: Session.self) { group in
+                for _ in 1...8 {
+                    group.addTask { try await breakGlass.open(self.order(self.first), by: 0).0 }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(all.count == 8 && all.allSatisfy { !$0.endsInstance })
+            for session in all {
+                await self.sessions.end(session.number, SessionEnd(.exited, "over", at: self.clock.now))
+            }
+            #expect(try await self.tainted(controller)?.keptUntil == until)
+        }
+    }
+
+    @Test func `a hold that is shorter than a session in it lasts as long as that`() async throws {
+        try await serving { controller, breakGlass in
+            let order = self.order(self.first, span: .seconds(7200))
+            let session = try await breakGlass.open(order, by: 0).0
+            let until = try await breakGlass.hold(self.first, reason: "look", span: .seconds(60), by: 0)
+            #expect(until >= session.until)
+            #expect(try await self.tainted(controller)?.keptUntil == until)
+            await self.sessions.end(session.number, SessionEnd(.exited, "over", at: self.clock.now))
+            #expect(try await self.tainted(controller)?.keptUntil == until, "somebody holds it by now")
+        }
+    }
+
+    @Test func `tools are not collected while a session waits for its person`() async throws {
+        try await serving { controller, breakGlass in
+            let image = try Digest(hex: String(repeating: "b", count: 64))
+            let order = self.order(self.first, kind: .debug, image: image)
+            let session = try await breakGlass.open(order, by: 0).0
+            await controller.forgetUnusedImages()
+            #expect(await self.host.keptImages.contains(image))
+            await self.sessions.end(session.number, SessionEnd(.exited, "over", at: self.clock.now))
+            #expect(await !self.host.keptImages.contains(image))
+            self.sessions.refuses.withLock { $0 = true }
+            await #expect(throws: Failure.self) { _ = try await breakGlass.open(order, by: 0) }
+            await controller.forgetUnusedImages()
+            #expect(await !self.host.keptImages.contains(image))
+        }
+    }
+
+    @Test func `an end counts as told once the ledger has it, and not before`() async throws {
+        try await serving { controller, breakGlass in
+            let one = try await breakGlass.open(self.order(self.first), by: 0).0
+            self.ledger.fill(true)
+            await self.sessions.end(one.number, SessionEnd(.exited, "over", at: self.clock.now))
+            #expect(self.sessions.toldNumbers.withLock { $0 } == [])
+            self.ledger.fill(false)
+            try await breakGlass.recover()
+            #expect(self.sessions.toldNumbers.withLock { $0 } == [77])
+        }
+    }
+
     @Test func `a session that cannot begin is over in the ledger, and so is one that the daemon died in`()
         async throws
     {
@@ -254,6 +332,9 @@ final class FakeSessions: SessionHost {
         session.end = end
         return session
     }
+
+    let toldNumbers = Mutex<[Int]>([])
+    func told(_ session: Session) async { toldNumbers.withLock { $0.append(session.number) } }
 
     func recover() async throws -> [Session] {
         let key = ServiceKey(try ServiceName("hello"))

@@ -51,15 +51,16 @@ import Trust
     func withController<Result: Sendable>(
         keys: @escaping @Sendable () throws -> KeyRing = { KeyRing() },
         admission: any AdmissionController = OpenAdmission(), ledger: any Ledger = MemoryLedger(),
-        _ body: @Sendable @escaping (Controller) async throws -> Result
+        images: (any ImagePuller)? = nil, _ body: @Sendable @escaping (Controller) async throws -> Result
     ) async throws -> Result {
         let store = try Database(folder + "/kiln.db")
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let controller = Controller(
-            World(
-                platform: host, router: host, gates: host, admission: admission,
-                ledger: ledger, store: store, clock: clock, logger: logger, keys: keys))
+        var world = World(
+            platform: host, router: host, gates: host, admission: admission,
+            ledger: ledger, store: store, clock: clock, logger: logger, keys: keys)
+        world.images = images
+        let controller = Controller(world)
         try await controller.recover()
         return try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask {

@@ -114,6 +114,49 @@ extension ControllerTests {
         }
     }
 
+    @Test func `an instance that was touched and ends by itself leaves evidence, too`() async throws {
+        try await withController { [self] controller in
+            _ = try await deploy("a", controller)
+            try await until("r1 serves") { try await settled(controller) }
+            let id = try #require(await host.serving(key).first)
+            try await controller.taint(
+                id, reason: "a look", by: "uid:0", until: clock.now + .seconds(86_400), isInTraffic: false)
+            await host.killInstance(id)
+            try await until("it is gone") { await !host.instances.contains { $0.id == id } }
+            #expect(await host.evidence.contains(id))
+        }
+    }
+
+    @Test
+    func `of host and router, one that cannot be looked at does not keep the other from being put back`()
+        async throws
+    {
+        try await withController { [self] controller in
+            await host.blind("host")
+            await host.driftRouter(drift(.router, "weight of x"))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await controller.keepHost() }
+                try await until("the router is put back") { await host.repairs == ["router"] }
+                group.cancelAll()
+            }
+        }
+    }
+
+    @Test func `what was written down of a stranger is named in the ledger`() async throws {
+        let ledger = MemoryLedger()
+        try await withController(ledger: ledger) { [self] controller in
+            await host.driftHost(drift(.stranger, "intruder"), isLasting: false)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await controller.keepHost() }
+                try await until("it is told") { ledger.entries.contains { $0.kind == .repair } }
+                let entry = ledger.entries.first { $0.kind == .repair }
+                #expect(entry?.details["evidence-file"] == "/evidence/intruder")
+                #expect(entry?.evidence?.hex.hasPrefix("ffff") == true)
+                group.cancelAll()
+            }
+        }
+    }
+
     @Test func `what Kiln does not own is only told`() async throws {
         let ledger = MemoryLedger()
         try await withController(ledger: ledger) { [self] controller in

@@ -75,7 +75,7 @@ actor FakeHost: Platform, TrafficRouter, GateKeeper {
         running[id] = nil
     }
 
-    func forgetImages(except images: Set<Digest>) async throws {}
+    func forgetImages(except images: Set<Digest>) async throws { keptImages = images }
     func log(of id: InstanceID, lines: Int) async throws -> [LogLine] {
         [LogLine(at: clock.now, stream: .err, text: "last words of \(id)")]
     }
@@ -88,14 +88,28 @@ actor FakeHost: Platform, TrafficRouter, GateKeeper {
     /// What was kept of which instance, in this order with the removals.
     private(set) var evidence: [InstanceID] = []
     private(set) var repairs: [String] = []
+    /// What is not looked at, because looking fails.
+    private var unseen: Set<String> = []
+    private var routerDrifts: [Drift] = []
+    /// Images that may be let go of, as they were said last.
+    private(set) var keptImages: Set<Digest> = []
 
     func drift(_ id: InstanceID, _ drift: Drift) { running[id]?.drifts.append(drift) }
     func driftHost(_ drift: Drift, isLasting: Bool) { (drifts, isLastingDrift) = ([drift], isLasting) }
 
-    func hostDrifts() async throws -> [Drift] { drifts }
-    func setRight(_ drift: Drift) async throws {
+    func blind(_ what: String...) { unseen = Set(what) }
+    func driftRouter(_ drift: Drift) { routerDrifts = [drift] }
+
+    func hostDrifts() async throws -> [Drift] {
+        if unseen.contains("host") { throw Failure(.internalError, "too many routes") }
+        return drifts
+    }
+    func setRight(_ drift: Drift) async throws -> KeptEvidence? {
         repairs.append(drift.subject)
         if !isLastingDrift { drifts.removeAll { $0.subject == drift.subject } }
+        guard drift.kind == .stranger else { return nil }
+        return KeptEvidence(
+            digest: try Digest(hex: String(repeating: "f", count: 64)), path: "/evidence/\(drift.subject)")
     }
     func restoreLimits(of id: InstanceID) async throws {
         repairs.append("limits of \(id)")
@@ -110,7 +124,10 @@ actor FakeHost: Platform, TrafficRouter, GateKeeper {
     func confinement(of id: InstanceID) async throws -> Confinement {
         throw Failure(.notFound, "nothing confines an instance in memory", at: id.text)
     }
-    func setRight() async throws { repairs.append("router") }
+    func setRight() async throws {
+        repairs.append("router")
+        routerDrifts = []
+    }
 
     // MARK: Gates
 
@@ -123,8 +140,13 @@ actor FakeHost: Platform, TrafficRouter, GateKeeper {
 
     func observe() async throws -> ObservedRouter {
         guard effectsLeft > 0 else { throw Killed() }
-        guard isRouterRunning else { return ObservedRouter() }
+        guard isRouterRunning else {
+            var none = ObservedRouter()
+            none.drifts = routerDrifts
+            return none
+        }
         var seen = ObservedRouter(isRunning: true)
+        seen.drifts = routerDrifts
         for (key, route) in routes {
             var observed = ObservedRoute(listener: route.listener, match: route.match)
             for server in route.servers {

@@ -10,7 +10,7 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(60))) struct DriftTests {
     /// Runs a script of somebody else, to its end.
     @discardableResult
-    private func attack(_ script: String) throws -> ProcessRunner.Result {
+    func attack(_ script: String) throws -> ProcessRunner.Result {
         try ProcessRunner().runNow(Command("/bin/sh", ["-c", script]), limit: .seconds(300))
     }
 
@@ -28,7 +28,7 @@ import Testing
     }
 
     /// Launches a server and waits until the sentinel knows what it looks like.
-    private func watched(_ host: TestHost, _ order: LaunchOrder) async throws -> Int32 {
+    func watched(_ host: TestHost, _ order: LaunchOrder) async throws -> Int32 {
         let instance = try await host.launch(order)
         try await settled(host, order.id)
         return Int32(try #require(instance.processID))
@@ -38,7 +38,7 @@ import Testing
         try await eventually { host.platform.sentinel.baseline(of: id) != nil }
     }
 
-    private func found(
+    func found(
         _ host: TestHost, _ kind: Drift.Kind, _ subject: String, _ id: InstanceID,
         sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
@@ -183,6 +183,35 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("prlimit --pid PID --nofile=900000:900000", "RLIMIT_NOFILE"),
+        ("prlimit --pid PID --core=unlimited:unlimited", "RLIMIT_CORE"),
+    ]) func `rights that a process got from outside are found`(_ act: String, _ subject: String) async throws
+    {
+        try await TestHost.run { host in
+            let order = host.order(1)
+            let pid = try await watched(host, order)
+            let result = try attack(act.replacing("PID", with: "\(pid)"))
+            #expect(result.status == 0, "\(result.errors)")
+            try await found(host, .confinement, subject, order.id)
+        }
+    }
+
+    @Test func `rights that a helper kept, which its first process gave up, are no drift`() async throws {
+        try await TestHost.run { host in
+            // The helper is root for as long as it lives; the first process becomes somebody else at once.
+            let script =
+                "/bin/busybox sleep 60 & exec /bin/busybox setuidgid 33:33 /bin/busybox sleep 60"
+            let order = host.order(1, TestImages.digest(.rooted), task: ["/bin/busybox", "sh", "-c", script])
+            _ = try await watched(host, order)
+            for _ in 1...5 {
+                host.platform.sentinel.look()
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            #expect(try await host.instance(order.id)?.drifts == [])
+        }
+    }
+
     @Test func `limits are found, put back, and found again`() async throws {
         try await TestHost.run { host in
             let order = host.order(
@@ -235,29 +264,27 @@ import Testing
         }
     }
 
-    // MARK: Images
+    // MARK: The host
 
-    @Test func `bytes written into an image are found at once, with the file they belong to`() async throws {
+    @Test func `what an instance calls itself makes it no part of another`() async throws {
         try await TestHost.run { host in
-            let order = host.order(1)
-            _ = try await watched(host, order)
-            let file = host.root.imageFile(TestImages.digest(.server))
-            let middle = try #require(FileIdentity(file)?.size) / 2
-            _ = try attack("printf x | dd of=\(file) bs=1 seek=\(middle) conv=notrunc")
-            try await found(host, .image, "/bin/", order.id)
-            try await eventually { Files.exists(host.root.alteredImage(TestImages.digest(.server))) }
-            try await eventually {
-                try await host.instance(order.id)?.drifts.first { $0.kind == .image }?.owner
-                    == "busybox-static"
-            }
-            // The next one runs from a file made anew, and is clean.
+            // Its arguments are those of a monitor of the second one.
+            let words = [
+                host.root.runtimeState, host.id(2).text, host.root.instance(host.id(2)).bundle,
+            ]
+            let order = host.order(
+                1, task: ["/bin/busybox", "sh", "-c", "while true; do /bin/busybox sleep 1; done"] + words)
+            let pid = try await watched(host, order)
             _ = try await watched(host, host.order(2))
-            host.platform.sentinel.look()
-            #expect(try await host.instance(host.id(2))?.drifts == [])
+            try await host.platform.remove(host.id(2), grace: .zero)
+            let group = "\(host.root.cgroup)/\(host.id(1))"
+            try Leftovers(
+                runtime: host.platform.runtime, id: host.id(2), folder: host.root.instance(host.id(2))
+            ).remove(isHalfMade: true)
+            #expect(ControlGroups.detect().processes(in: group).contains(pid))
+            #expect(LiveProcess(pid) != nil)
         }
     }
-
-    // MARK: The host
 
     @Test func `a control group that no instance owns is found and removed with its processes`() async throws
     {
@@ -272,8 +299,11 @@ import Testing
                 try await eventually { Files.text(folder + "/cgroup.procs")?.isEmpty == false }
                 let drift = try #require(try await host.platform.hostDrifts().first)
                 #expect(drift.kind == .stranger && drift.subject == "intruder")
-                try await host.platform.setRight(drift)
+                let kept = try #require(try await host.platform.setRight(drift))
                 #expect(!Files.exists(folder))
+                let json = try JSONValue(parsing: try #require(Files.read(kept.path)))
+                #expect(json["stranger"]?.text == "intruder")
+                #expect(json["processes"]?.elements?.isEmpty == false)
             }
             #expect(try await host.platform.hostDrifts() == [])
         }
@@ -395,6 +425,9 @@ import Testing
         let group = "\(next.root.cgroup)/\(order.id)"
         try await eventually { ControlGroups.detect().processes(in: group).count == 2 }
         next.platform.sentinel.look()
+        let command = try #require(ControlGroups.detect().processes(in: group).first { $0 != pid })
+        let environment = try #require(ProcessFile.read(command, "environ"))
+        #expect(String(decoding: environment, as: UTF8.self).contains(Lineage.variable + "="))
         _ = try attack(inside(pid, ["mnt"], "assert c.mount(b'x', b'/www', b'tmpfs', 0, None) == 0"))
         let last = try await TestHost(folder)
         try await found(last, .confinement, "mount /www", order.id)

@@ -154,6 +154,58 @@ import Testing
             ])
     }
 
+    /// struct rtmsg of linux/rtnetlink.h, with a destination and an interface.
+    private func route(flags: UInt32, to last: UInt8) -> [UInt8] {
+        var message = NetlinkMessage(
+            NetlinkType.newRoute, flags: 0,
+            body: [UInt8(2), 32, 0, 0, 254, 0, 0, 1] + NetlinkMessage.raw(flags))
+        message.attribute(NetlinkType.routeDestination, [10, 9, 0, last])
+        message.attribute(4, UInt32(2))
+        return NetlinkMessage.raw(NetlinkType.newRoute) + message.finished.dropFirst(16)
+    }
+
+    @Test func `what the kernel learned of a path is no route, and one that somebody set is`() {
+        let launch = NetworkView([route(flags: 0, to: 1)], generation: 1)
+        #expect(launch.routes.count == 1)
+        // RTM_F_CLONED, as an exception for a smaller MTU has it.
+        let learned = NetworkView(
+            [route(flags: 0, to: 1), route(flags: 0x200, to: 2)], generation: 1)
+        #expect(learned == launch)
+        let other = NetworkView([route(flags: 0, to: 1), route(flags: 0, to: 2)], generation: 1)
+        #expect(other.differences(from: launch).map(\.subject).first?.hasPrefix("route 10.9.0.2/32") == true)
+    }
+
+    @Test func `rights that a helper kept are no difference for it, nor for anybody after it`() throws {
+        // A first process that dropped everything, and a child that is still root.
+        let dropped = DriftValuesTests.status(permitted: "0", bounding: "0")
+        let helper = DriftValuesTests.status(uid: "0\t0\t0\t0", gid: "0\t0\t0\t0", privileges: 0)
+        var launch = try #require(ProcessConfinement(status: dropped))
+        let other = try #require(ProcessConfinement(status: helper))
+        #expect(!other.looser(than: launch).isEmpty)
+        launch.widen(by: other)
+        #expect(other.looser(than: launch) == [])
+        #expect(try #require(ProcessConfinement(status: dropped)).looser(than: launch) == [])
+        let more = DriftValuesTests.status(permitted: "1c3", bounding: "1c3")
+        #expect(
+            try #require(ProcessConfinement(status: more)).looser(than: launch).map(\.subject) == [
+                "CapPrm", "CapEff", "CapBnd",
+            ])
+    }
+
+    @Test func `a part of evidence that is too long is shortened, from its less telling end`() {
+        let list = JSONValue.array((0..<1000).map { .number($0) })
+        let (whole, isWhole) = Evidence.fitting(list, in: 1 << 20)
+        #expect(whole == list && isWhole)
+        let (first, isCut) = Evidence.fitting(list, in: 500)
+        #expect(first?.elements?.first?.number == 0 && (first?.bytes.count ?? 0) < 500 && !isCut)
+        #expect((first?.elements?.count ?? 0) > 50)
+        #expect(
+            Evidence.fitting(list, in: 500, keepsEnd: true).0?.elements?.last?.number == 999)
+        let lists = Evidence.fitting(.object(["tcp": list, "udp": .array([])]), in: 600).0
+        #expect(lists?["tcp"]?.elements?.isEmpty == false && lists?["udp"]?.elements?.isEmpty == true)
+        #expect(Evidence.fitting(.string(String(repeating: "x", count: 99)), in: 50).0 == nil)
+    }
+
     @Test func `any altered byte of a block is seen in that block alone`() {
         var tree = BlockTree()
         let blocks = (0..<5).map { number in [UInt8](repeating: UInt8(number), count: 100) }

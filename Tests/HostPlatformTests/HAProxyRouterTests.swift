@@ -173,6 +173,8 @@ import Testing
             let attacks: [(subject: String, act: () throws -> Void)] = [
                 ("weight of \(two.id)", { try socket.run(["set server \(backend)/\(two.id) weight 200"]) }),
                 ("weight of \(one.id)", { try socket.run(["set server \(backend)/\(one.id) state drain"]) }),
+                ("weight of \(one.id)", { try socket.run(["set server \(backend)/\(one.id) weight 1"]) }),
+                ("state of \(one.id)", { try socket.run(["set server \(backend)/\(one.id) state maint"]) }),
                 (
                     "address of \(one.id)",
                     { try socket.run(["set server \(backend)/\(one.id) addr 127.0.0.9 port 9"]) }
@@ -196,9 +198,15 @@ import Testing
             for attack in attacks {
                 try attack.act()
                 try await eventually {
-                    try await host.router.observe().drifts.contains { $0.subject == attack.subject }
+                    let seen = try await host.router.observe()
+                    // Nobody takes it for a sick one meanwhile.
+                    #expect(seen.routes[host.key]?.servers[one.id]?.health != .failing, "\(attack.subject)")
+                    return seen.drifts.contains { $0.subject == attack.subject }
                 }
                 try await host.router.setRight()
+                if attack.subject.hasPrefix("state") {
+                    #expect(try await host.observed(one.id)?.health == .healthy)
+                }
                 try await eventually {
                     try await host.router.observe().routes[host.key]?.servers.mapValues(\.state)
                         == [one.id: .serving(weight: 5), two.id: .warm]

@@ -171,6 +171,48 @@ import WireAPI
         }
     }
 
+    @Test func `an end that was not told is told by the next daemon, and no more after that`() async throws {
+        try await TestHost.run { host in
+            let sessions = HostSessions(host.platform)
+            let now = HostPlatform.now
+            let begun = try await sessions.reserve(
+                Session(
+                    number: 0, kind: .exec, instance: host.id(1), key: host.key, by: "uid:0", reason: "test",
+                    command: ["x"], begunAt: now, until: now + .seconds(60)))
+            let over = await sessions.abandon(begun, SessionEnd(.notStarted, "no", at: now))
+            // The daemon dies between the two.
+            let next = HostSessions(host.platform)
+            let left = try await next.recover()
+            #expect(left.map(\.number) == [over.number] && left.first?.end?.outcome == .notStarted)
+            await next.told(left[0])
+            #expect(try await HostSessions(host.platform).recover() == [])
+        }
+    }
+
+    @Test func `a session that makes processes without end is ended with all of them`() async throws {
+        try await TestHost.run { host in
+            try await host.launch(host.order(1))
+            let sessions = HostSessions(host.platform)
+            // Each of them makes another one and ends: by its number none can be hit.
+            let script = "f() { (f &) ; }; f; f; f; f; echo in; \(Self.box) sleep 600"
+            let person = try await open(host, sessions, [Self.box, "sh", "-c", script])
+            try await person.listen(for: "in")
+            await sessions.stop()
+            try await person.listen()
+            #expect(person.end?.outcome == .stopped)
+            let group = "\(host.root.cgroup)/\(host.id(1))"
+            let first = try #require(try await host.instance(host.id(1))?.processID)
+            try await eventually {
+                // What is above the instance's own server is gone.
+                let groups = ControlGroups.detect().folders(of: group)
+                return groups.allSatisfy { folder in
+                    !Files.names(in: folder).contains { $0.hasPrefix(HostRoot.sessionPrefix) }
+                }
+            }
+            #expect(ControlGroups.detect().processes(in: group).contains(Int32(first)))
+        }
+    }
+
     @Test func `what does not read what it is given, or writes without end, holds nobody up for ever`()
         async throws
     {

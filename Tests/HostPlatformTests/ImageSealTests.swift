@@ -29,6 +29,22 @@ import Testing
         #expect(try ImageSeal(of: file).root != seal.root)
     }
 
+    @Test func `the first block that differs is named, also where one is missing or too many`() throws {
+        let file = folder + "/image"
+        func seal(_ bytes: Data) throws -> ImageSeal {
+            try bytes.write(to: URL(fileURLWithPath: file))
+            return try ImageSeal(of: file)
+        }
+        let whole = Data(repeating: 7, count: 200_000)
+        let first = try seal(whole)
+        #expect(first.firstDifference(from: first) == nil)
+        var bent = whole
+        bent[70_000] = 8
+        #expect(try seal(bent).firstDifference(from: first) == 1)
+        #expect(try seal(whole.prefix(131_072)).firstDifference(from: first) == 2)
+        #expect(try seal(whole + Data(repeating: 7, count: 100_000)).firstDifference(from: first) == 3)
+    }
+
     @Test func `a seal without its hashes, or with others, is none`() throws {
         let (file, kept) = (folder + "/image", folder + "/image.seal")
         try Data(repeating: 7, count: 200_000).write(to: URL(fileURLWithPath: file))

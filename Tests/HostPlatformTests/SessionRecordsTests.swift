@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Model
 import Testing
 
@@ -38,6 +39,23 @@ import Testing
         #expect(!Files.exists(folder.recording(1)))
         #expect(folder.read(SessionFolder.kept + 1)?.reason == "x")
         #expect(folder.read(2) == nil)
+    }
+
+    @Test func `recordings are bounded by their bytes, and one of a session that goes on stays`() throws {
+        // Files with a size and no content.
+        for number in 1...6 {
+            var session = try folder.add(session())
+            if number != 2 {
+                session.end = SessionEnd(.exited, "over", at: Instant(milliseconds: 2))
+                try folder.write(session)
+            }
+            #expect(Files.exists("\(folder.path)/\(number).json"))
+            try Files.replace(folder.recording(number), with: "", durably: false)
+            truncate(folder.recording(number), off_t(SessionFolder.keptBytes / 3))
+        }
+        _ = try folder.add(session())
+        #expect(folder.numbers == [2, 4, 5, 6, 7])
+        #expect(Files.exists(folder.recording(2)) && !Files.exists(folder.recording(3)))
     }
 
     @Test func `a recording is as long as it may be and no longer, and has the digest of its bytes`() throws {

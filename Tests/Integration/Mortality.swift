@@ -67,10 +67,11 @@ struct MortalPlatform: Platform {
         try life.look()
         return try await base.hostDrifts()
     }
-    func setRight(_ drift: Drift) async throws {
+    func setRight(_ drift: Drift) async throws -> KeptEvidence? {
         try life.act()
-        try await base.setRight(drift)
+        let kept = try await base.setRight(drift)
         try life.look()
+        return kept
     }
     func restoreLimits(of id: InstanceID) async throws {
         try life.act()

@@ -113,8 +113,8 @@ final class Site: @unchecked Sendable {
     // MARK: The daemon
 
     /// Starts the daemon; `program`: one that it does not find on this host.
-    func start(without program: String? = nil) throws {
-        daemon = try KilnProgram.start(["serve", "--root", root], hiding: program)
+    func start(without program: String? = nil, with more: [String] = []) throws {
+        daemon = try KilnProgram.start(["serve", "--root", root] + more, hiding: program)
         try eventually("the daemon answers") { try kiln("status").status == 0 }
     }
 

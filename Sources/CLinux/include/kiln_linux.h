@@ -149,6 +149,9 @@ int kiln_file_watch(void);
 /// Tells of writes to a file and to its attributes. The number of the watch, or minus an errno.
 int kiln_file_watch_add(int watch, const char *path);
 
+/// Forgets a watch; one that went with its file is forgotten already.
+void kiln_file_watch_remove(int watch, int number);
+
 /// Watches that something happened to; how many, or minus an errno. -1 among them: some were lost.
 int kiln_file_watch_next(int watch, int *numbers, int capacity);
 

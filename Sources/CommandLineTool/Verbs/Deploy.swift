@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Baking
 internal import Model
 internal import Ports
+internal import RegistryClient
 internal import WireAPI
 
 struct Deploy: AsyncParsableCommand {
@@ -46,10 +47,11 @@ struct Deploy: AsyncParsableCommand {
             let store = try daemon.root.openStore()
             // Until the daemon has it in a release, nothing but this keeps the image from being collected.
             let answer = try await store.inUse {
-                let digest = try await chosenImage(reading, store)
+                let (digest, tags) = try await chosenImage(reading, store)
                 let request = DeployRequest(
                     content: try spec.release(of: digest, in: self.spec.folder), message: message,
-                    force: force, queue: queue, commit: GitSource(reading).commit)
+                    force: force, queue: queue, commit: GitSource(reading).commit,
+                    tags: tags.isEmpty ? nil : tags)
                 if output.output == .text {
                     let plan: PlanAnswer = try await client.post(WirePath.plan(key), request)
                     Screen.tell(plan.text(key, allowing: request.content.run.allow))
@@ -61,9 +63,12 @@ struct Deploy: AsyncParsableCommand {
         }
     }
 
-    private func chosenImage(_ reading: SpecReading, _ store: any ImageStore) async throws -> Digest {
+    private func chosenImage(
+        _ reading: SpecReading, _ store: any ImageStore
+    ) async throws -> (Digest, [TaggedImage]) {
         if let image {
-            let digest = try ImageName.find(image, in: store).digest
+            let record = try ImageName.find(image, in: store)
+            let digest = record.digest
             // Said here, and not by a loader that cannot run it.
             let architecture = try LayeredImageReader(store: store).image(digest).config.architecture
             guard architecture == .native else {
@@ -71,7 +76,7 @@ struct Deploy: AsyncParsableCommand {
                     .invalidArgument, "this image is for \(architecture.rawValue), and this machine is not",
                     at: image, suggestion: "pull the one for linux/\(Architecture.native.rawValue)")
             }
-            return digest
+            return (digest, (record.names ?? []).compactMap { TaggedImage(registryName: $0, digest) })
         }
         let session = try BakeSession.native(
             reading, daemon.root, store: store, registries: try registry.settings())
@@ -80,7 +85,17 @@ struct Deploy: AsyncParsableCommand {
         if output.output == .text {
             Screen.tell("baked sha256:\(result.image.digest.short)\(result.summary)")
         }
-        return result.image.digest
+        let below = try session.lockThatIs()?.from.flatMap { TaggedImage(registryName: $0.name, $0.digest) }
+        return (result.image.digest, below.map { [$0] } ?? [])
+    }
+}
+
+extension TaggedImage {
+    /// nil where a name is none of a registry, or can only ever stand for one image.
+    init?(registryName name: String, _ digest: Digest) {
+        guard case .registry(let reference)? = try? ImageLocation(parsing: name), reference.digest == nil
+        else { return nil }
+        self.init(name: name, digest: digest)
     }
 }
 

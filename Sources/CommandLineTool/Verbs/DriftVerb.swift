@@ -8,7 +8,8 @@ struct DriftVerb: AsyncParsableCommand {
         abstract: "Show what runs other than it was released: where, since when, and what is done about it.",
         discussion: """
             Ends with 0 where nothing drifts, with 1 where something does, and with 3 where no daemon answers:
-            fit for cron and CI. What people hold or were in is shown, and does not count.
+            fit for cron and CI. What people hold or were in is shown, and does not count; nor does a name in a
+            registry that was moved since the release was made.
 
             Examples:
               kiln drift
@@ -86,11 +87,16 @@ extension DriftAnswer {
 
     /// The same as long as the same things drift.
     fileprivate var fingerprint: String {
-        let instances = services.flatMap { service in
-            service.instances.flatMap { instance in instance.drifts.map { "\(instance.id) \($0.key)" } }
-                + service.tainted.map { "\($0.id) \($0.reason)" } + [service.isHalted ? "\(service.key)" : ""]
+        let rows = services.flatMap { service -> [String] in
+            var rows = service.instances.flatMap { instance in
+                instance.drifts.map { "\(instance.id) \($0.key)" }
+            }
+            rows += service.tainted.map { "\($0.id) \($0.reason)" }
+            rows.append(service.isHalted ? "\(service.key)" : "")
+            for tag in service.tags ?? [] { rows.append("\(service.key) \(tag.key) \(tag.found ?? "")") }
+            return rows
         }
-        return (host.map(\.key) + instances).joined(separator: "\n")
+        return (host.map(\.key) + rows).joined(separator: "\n")
     }
 
     func text(at now: Instant) -> String {
@@ -102,11 +108,14 @@ extension DriftAnswer {
             ])
             rows.append(["", "", "  " + drift.message])
         }
-        for drift in host { add("host", drift, drift.kind.isPutBack ? "put back" : "told") }
+        for drift in host { add("host", drift, drift.isPutBack ? "put back" : "told") }
         for service in services {
             for instance in service.instances {
                 for drift in instance.drifts { add(instance.id.text, drift, service.answer(to: drift)) }
             }
+        }
+        for service in services {
+            for drift in service.tags ?? [] { add("\(service.key)", drift, "told") }
         }
         let shown = Set(services.flatMap(\.instances).map(\.id))
         var lines =

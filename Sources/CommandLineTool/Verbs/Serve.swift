@@ -28,6 +28,12 @@ struct Serve: AsyncParsableCommand {
             valueName: "path"), completion: .file())
     var checkpointFile: [String] = []
     @OptionGroup var witnesses: WitnessOptions
+    @Option(
+        help: ArgumentHelp(
+            "How often registries are asked whether the tags of what runs were moved, or off.",
+            valueName: "span"))
+    var watchTags = "6h"
+    @OptionGroup var registry: RegistryOptions
     @Flag(name: .shortAndLong, help: "Tell more of what goes on.")
     var verbose = false
 
@@ -40,10 +46,24 @@ struct Serve: AsyncParsableCommand {
                 .invalidArgument, "a socket's path has at most \(Serve.longestSocketPath) bytes",
                 at: daemon.socketPath, suggestion: "name a shorter one with --socket")
         }
+        let interval = try tagInterval()
+        let registries = try registry.settings()
         try await Adapters.require().serve(
             ServeSettings(
                 root: daemon.root.path, socket: daemon.socketPath, isEphemeral: ephemeral, isVerbose: verbose,
                 ledgerName: witnesses.ledgerName, checkpointFiles: checkpointFile,
-                witnesses: try witnesses.witnesses()))
+                witnesses: try witnesses.witnesses(), watchTags: interval,
+                images: { BaseImagePuller(store: $0, folder: "/", settings: registries) }))
+    }
+
+    /// nil: nobody asks.
+    private func tagInterval() throws -> Span? {
+        if watchTags == "off" { return nil }
+        guard let span = Span(watchTags), span >= .seconds(1), span <= .seconds(30 * 86_400) else {
+            throw Failure(
+                .invalidArgument, "\"\(watchTags)\" is no time between two looks", at: "--watch-tags",
+                suggestion: "write 6h, any time from 1s to 30d, or off")
+        }
+        return span
     }
 }

@@ -79,6 +79,7 @@ extension ServiceStatus {
             lines.append("  " + Screen.coloured(told, .red))
         }
         lines += (tainted ?? []).map { "  " + Screen.coloured($0.line, .yellow) }
+        lines += (movedTags ?? []).map { "  " + Screen.coloured($0.message, .yellow) }
         return lines
     }
 

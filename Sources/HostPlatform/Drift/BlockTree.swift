@@ -7,7 +7,7 @@ internal import Model
 struct BlockTree: Hashable, Sendable {
     /// Bytes of a block; the last one of a file may be shorter.
     static let block = 64 << 10
-    private static let hash = 32
+    static let hash = 32
 
     /// The blocks' hashes, one after the other.
     private(set) var leaves: [UInt8] = []

@@ -12,7 +12,11 @@ extension HostPlatform {
         let group = runtime.groups.processes(in: runtime.group(of: id.text))
         return try await Blocking.run { [self] in
             try Evidence(
-                root: root, id: id, record: known.record, first: known.running?.process, group: group
+                root: root, name: id.text,
+                of: [
+                    "instance": .string(id.text), "image": .string(known.record.image.description),
+                    "release": .string("\(known.record.release)"),
+                ], first: known.running?.process, group: group, log: root.log(id)
             )
             .write(about: drifts)
         }
@@ -22,11 +26,15 @@ extension HostPlatform {
 /// What can be said of an instance before it is replaced, in one file.
 struct Evidence {
     let root: HostRoot
-    let id: InstanceID
-    let record: InstanceRecord
+    /// What its files begin with.
+    let name: String
+    /// What it is about.
+    let of: [String: JSONValue]
     let first: LiveProcess?
     /// Those in its control group.
     let group: Set<Int32>
+    /// The file with what it wrote, where it has one.
+    var log: String?
 
     enum Limit {
         static let processes = 200
@@ -35,8 +43,10 @@ struct Evidence {
         static let lines = 200
         static let lineBytes = 2000
         static let text = 4096
+        /// Characters of where a link or a descriptor leads to.
+        static let link = 512
         static let mounts = 64 << 10
-        /// Bytes of the whole file: what would make it longer is left out, and said so.
+        /// Bytes of the whole file: the rest of what would make it longer is left out, and said so.
         static let bytes = 1 << 20
         /// Files that are kept; the oldest go first.
         static let kept = 100
@@ -49,10 +59,10 @@ struct Evidence {
         let names = Files.names(in: root.evidence)
         // The names of one instance end with a number that only grows.
         let used = names.compactMap { name in
-            name.hasPrefix("\(id)-") && name.hasSuffix(".json")
-                ? Int(name.dropFirst(id.text.count + 1).dropLast(5)) : nil
+            name.hasPrefix("\(self.name)-") && name.hasSuffix(".json")
+                ? Int(name.dropFirst(self.name.count + 1).dropLast(5)) : nil
         }
-        let path = "\(root.evidence)/\(id)-\((used.max() ?? 0) + 1).json"
+        let path = "\(root.evidence)/\(name)-\((used.max() ?? 0) + 1).json"
         try Files.replace(path, with: bytes, durably: true, mode: 0o600)
         trim()
         return KeptEvidence(digest: Model.Digest(bytes: SHA256.hash(data: bytes)), path: path)
@@ -74,25 +84,48 @@ struct Evidence {
     // MARK: Content
 
     private func content(about drifts: [Drift]) throws -> [UInt8] {
-        var parts: [String: JSONValue] = [
-            "instance": .string(id.text), "image": .string(record.image.description),
-            "release": .string("\(record.release)"), "at": .string("\(HostPlatform.now)"),
-            "drifts": try JSONValue(parsing: Array(JSONEncoder().encode(drifts))),
-        ]
+        var parts = of
+        parts["at"] = .string("\(HostPlatform.now)")
+        parts["drifts"] = try JSONValue(parsing: Array(JSONEncoder().encode(drifts)))
         let members = processes
         // The most telling first: what no longer fits is left out.
         let rest: [(String, () -> JSONValue)] = [
-            ("processes", { .array(members.map(process)) }), ("log", { log }), ("scratch", { scratch }),
+            ("processes", { .array(members.map(process)) }), ("log", { lines }), ("scratch", { scratch }),
             ("sockets", { sockets }), ("mounts", { mounts }),
         ]
         var leftOut: [JSONValue] = []
         for (name, part) in rest {
-            let value = part()
-            let size = JSONValue.object(parts).bytes.count + value.bytes.count
-            if size < Limit.bytes { parts[name] = value } else { leftOut.append(.string(name)) }
+            let room = Limit.bytes - JSONValue.object(parts).bytes.count
+            let (value, isWhole) = Evidence.fitting(part(), in: room, keepsEnd: name == "log")
+            parts[name] = value
+            if !isWhole { leftOut.append(.string(name)) }
         }
         parts["left-out"] = .array(leftOut)
         return JSONValue.object(parts).bytes
+    }
+
+    /// As much of a list, or of each of some lists, as has room: halves of it, until one fits.
+    ///
+    /// - Parameter keepsEnd: whether the last ones say more than the first ones
+    static func fitting(_ value: JSONValue, in room: Int, keepsEnd: Bool = false) -> (
+        JSONValue?, isWhole: Bool
+    ) {
+        func half(_ value: JSONValue) -> JSONValue? {
+            switch value {
+            case .array(let all) where !all.isEmpty:
+                return .array(Array(keepsEnd ? all.suffix(all.count / 2) : all.prefix(all.count / 2)))
+            case .object(let members):
+                let less = members.mapValues { half($0) ?? $0 }
+                return less == members ? nil : .object(less)
+            default: return nil
+            }
+        }
+        var rest = value
+        while rest.bytes.count >= room {
+            guard let less = half(rest) else { return (nil, false) }
+            rest = less
+        }
+        return (rest, rest == value)
     }
 
     /// All that are in its control group or in one of its namespaces.
@@ -116,8 +149,10 @@ struct Evidence {
             ProcessConfinement(status: $0)
         }
         let arguments = (ProcessFile.read(view.pid, "cmdline", limit: Limit.text) ?? []).split(separator: 0)
-        let files = Files.names(in: "/proc/\(view.pid)/fd").prefix(Limit.descriptors).compactMap { name in
-            ProcessFile.link("/proc/\(view.pid)/fd/\(name)").map { JSONValue.string("\(name) \($0)") }
+        let files = Files.names(in: "/proc/\(view.pid)/fd", most: Limit.descriptors).compactMap { name in
+            ProcessFile.link("/proc/\(view.pid)/fd/\(name)").map {
+                JSONValue.string("\(name) \($0.prefix(Limit.link))")
+            }
         }
         return .object([
             "pid": .number(Int(view.pid)), "parent": .number(Int(view.parent)),
@@ -147,9 +182,9 @@ struct Evidence {
         return ProcessFile.read(first.pid, name, limit: limit).map { String(decoding: $0, as: UTF8.self) }
     }
 
-    private var log: JSONValue {
+    private var lines: JSONValue {
         .array(
-            LogFile(path: root.log(id)).lines(Limit.lines).map {
+            (log.map { LogFile(path: $0).lines(Limit.lines) } ?? []).map {
                 .string("\($0.at) \($0.stream) \($0.text.prefix(Limit.lineBytes))")
             })
     }

@@ -128,8 +128,7 @@ final class ExecGuard {
         }
         let crowd = desk.sentinel.crowd
         guard let view = ProcessView(request.pid), let place = crowd.places.instance(of: view),
-            let baseline = crowd.all[place].baseline,
-            crowd.all[place].lineage(baseline).answer(for: view) == .foreign
+            crowd.answer(for: view, at: place) == .foreign
         else {
             _ = kiln_exec_guard_answer(desk.group.number, request.file, 1)
             return

@@ -7,23 +7,32 @@ extension HostPlatform {
         /// Rounds of killing what is in a stranger's control group, with a pause in microseconds between them.
         static let clearings = 100
         static let pause: UInt32 = 10_000
+        /// Characters of a stranger's name in the name of a file.
+        static let name = 100
     }
 
     package func hostDrifts() async throws -> [Drift] {
         try await Blocking.run { [self] in strangers() + (try network.drifts()) }
     }
 
-    package func setRight(_ drift: Drift) async throws {
+    @discardableResult
+    package func setRight(_ drift: Drift) async throws -> KeptEvidence? {
         switch drift.kind {
         case .stranger:
-            guard strangers().contains(where: { $0.subject == drift.subject }) else { return }
-            try await Blocking.run { [self] in try removeStranger(drift.subject) }
-        case .host where drift.subject != HostNetwork.forwarding:
+            return try await Blocking.run { [self] in
+                guard strangers().contains(where: { $0.subject == drift.subject }) else { return nil }
+                // That none can be written does not let it live.
+                let kept = try? evidence(ofStranger: drift.subject).write(about: [drift])
+                try removeStranger(drift.subject)
+                return kept
+            }
+        case .host where drift.isPutBack:
             let numbers = Set(
                 Files.names(in: root.instances).compactMap { try? InstanceID($0) }.compactMap {
                     known($0)?.0.record.number
                 })
             try await Blocking.run { [network] in try network.repair(inUse: numbers) }
+            return nil
         default:
             throw Failure(
                 .notPermitted, "\(drift.subject) is not Kiln's to put back", at: drift.subject,
@@ -70,6 +79,13 @@ extension HostPlatform {
     private func isSession(_ name: String) -> Bool {
         name.hasPrefix(HostRoot.sessionPrefix)
             && Files.exists("\(root.sessionFolders)/\(name.dropFirst(HostRoot.sessionPrefix.count))")
+    }
+
+    private func evidence(ofStranger name: String) -> Evidence {
+        let members = runtime.groups.processes(in: runtime.group(of: name))
+        return Evidence(
+            root: root, name: "stranger-\(name.prefix(Limit.name))", of: ["stranger": .string(name)],
+            first: members.min().flatMap { LiveProcess($0) }, group: members)
     }
 
     private func removeStranger(_ name: String) throws {

@@ -11,9 +11,23 @@ final class ImagePatrol: Sendable {
         var image: Digest
         /// The file that has other bytes, by its number.
         var inode: UInt
-        var block: Int
+        /// The first block that is not what was made; nil where it is another file altogether.
+        var block: Int?
         /// The first file of the image that lies in that block; nil where none does.
         var path: String?
+        /// The file system that was mounted of it, and that instances run from; nil where none was.
+        var device: UInt64?
+
+        /// - Parameter mount: where the image is mounted now
+        init(_ image: Digest, inode: UInt, block: Int? = nil, mount: String) {
+            (self.image, self.inode, self.block) = (image, inode, block)
+            path = block.flatMap { ImagePatrol.file(in: mount, block: $0) }
+            var info = stat()
+            if Files.isMountPoint(mount), stat(mount, &info) == 0 { device = UInt64(info.st_dev) }
+        }
+
+        /// What differs, in few words.
+        var subject: String { path ?? block.map { "block \($0)" } ?? "the file" }
     }
 
     private struct State {
@@ -169,8 +183,7 @@ final class ImagePatrol: Sendable {
             return state.tell
         }
         log.error("an image was altered on disk", metadata: ["image": "\(image.short)", "block": "\(block)"])
-        let path = ImagePatrol.file(in: root.imageMount(image), block: block)
-        tell?(Finding(image: image, inode: seal.inode, block: block, path: path))
+        tell?(Finding(image, inode: seal.inode, block: block, mount: root.imageMount(image)))
     }
 
     /// The path in an image of the file that lies in a block of its file system; nil where it is none of a file: a

@@ -42,14 +42,28 @@ struct InstanceLook {
     private func take(_ watched: Sentinel.Watched, _ view: ProcessView, device: UInt64) {
         let folder = sentinel.root.instance(watched.id)
         guard let network = try? networkScan(view.pid)?.view(),
-            let baseline = InstanceBaseline(
+            var baseline = InstanceBaseline(
                 of: watched.process, view: view, device: device,
                 groups: sentinel.groups.folders(of: "\(sentinel.root.cgroup)/\(watched.id)"),
                 network: network,
                 bundle: folder.bundle)
         else { return }
+        widen(&baseline.confinement, by: watched)
         sentinel.book.write(in: watched.id) { try baseline.write(to: $0) }
         sentinel.settled(watched.id, watched.process, baseline)
+    }
+
+    /// A first process may have given up rights already that a helper of its own keeps. Who descends from it got no more
+    /// than the launch gave.
+    private func widen(_ confinement: inout ProcessConfinement, by watched: Sentinel.Watched) {
+        let lineage = Lineage(first: watched.process, namespaces: confinement.namespaces, mark: nil)
+        for pid in sentinel.groups.processes(in: "\(sentinel.root.cgroup)/\(watched.id)") {
+            guard pid != watched.process.pid, let view = ProcessView(pid),
+                lineage.answer(for: view) == .member,
+                let other = ProcessConfinement(of: view)
+            else { continue }
+            confinement.widen(by: other)
+        }
     }
 
     private static func device(at path: String) -> UInt64? {
@@ -78,14 +92,15 @@ struct InstanceLook {
                 continue
             }
             members[place].append(pid)
-            judge(view, all[place], source: .poll)
+            judge(view, crowd, at: place, source: .poll)
         }
         let memories = sentinel.memories
+        var budget = Sentinel.Limit.descriptors
         for (place, watched) in all.enumerated() where watched.process.isAlive {
             var now = watched
             now.memory = memories[watched.id] ?? watched.memory
             let isTurn = (round + place) % Sentinel.Limit.listenerRounds == 0
-            look(at: now, listenersOf: isTurn ? members[place] : nil)
+            look(at: now, listenersOf: isTurn ? members[place] : nil, &budget)
         }
     }
 
@@ -102,6 +117,8 @@ struct InstanceLook {
                 // One that it has in common with us says nothing.
                 for index in 0..<Namespaces.own where inodes[index] != 0 && inodes[index] != own.inodes[index]
                 {
+                    // The number of a namespace that is gone is given again: one that lives has it.
+                    if let other = byNamespace[inodes[index]], all[other].process.isAlive { continue }
                     byNamespace[inodes[index]] = place
                 }
             }
@@ -144,13 +161,14 @@ struct InstanceLook {
         guard let view = ProcessView(pid), !view.isKernel, !view.hasEnded else { return }
         let crowd = sentinel.crowd
         guard let place = crowd.places.instance(of: view) else { return }
-        judge(view, crowd.all[place], source: .event)
+        judge(view, crowd, at: place, source: .event)
     }
 
-    private func judge(_ view: ProcessView, _ watched: Sentinel.Watched, source: Drift.Source) {
+    private func judge(_ view: ProcessView, _ crowd: Sentinel.Crowd, at place: Int, source: Drift.Source) {
+        let watched = crowd.all[place]
         guard let baseline = watched.baseline else { return }
-        switch watched.lineage(baseline).answer(for: view) {
-        case .gone, .ours: return
+        switch crowd.answer(for: view, at: place) {
+        case .gone, .ours, nil: return
         case .foreign:
             let program = view.programPath ?? "?"
             guard view.isAlive else { return }
@@ -186,7 +204,9 @@ struct InstanceLook {
     // MARK: One instance
 
     /// - Parameter members: its processes, where its listening sockets are to be looked at as well
-    private func look(at watched: Sentinel.Watched, listenersOf members: [Int32]?) {
+    private func look(
+        at watched: Sentinel.Watched, listenersOf members: [Int32]?, _ budget: inout Int
+    ) {
         guard let baseline = watched.baseline else { return }
         lookAtMounts(watched, baseline)
         lookAtSettings(watched, baseline)
@@ -209,7 +229,7 @@ struct InstanceLook {
                     of: watched, expected: difference.expected, found: difference.found, source: .poll)
             }
         }
-        if let members { lookAtListeners(watched, scan, members) }
+        if let members { lookAtListeners(watched, scan, members, &budget) }
     }
 
     private func lookAtMounts(_ watched: Sentinel.Watched, _ baseline: InstanceBaseline) {
@@ -268,9 +288,10 @@ struct InstanceLook {
     }
 
     /// A server opens what ports it likes: a listening socket is drift only where another process of this host holds it
-    /// and none of the instance does.
+    /// and none of the instance does. Nothing is said where the budget was over before all descriptors were seen that
+    /// could be the socket's.
     private func lookAtListeners(
-        _ watched: Sentinel.Watched, _ scan: NetworkScan, _ members: [Int32]
+        _ watched: Sentinel.Watched, _ scan: NetworkScan, _ members: [Int32], _ budget: inout Int
     ) {
         guard let seen = try? scan.listeners() else { return }
         var unknown = Set(seen.keys).subtracting(watched.memory.ownSockets)
@@ -278,13 +299,15 @@ struct InstanceLook {
             let own = Set(seen.keys).subtracting(unknown)
             sentinel.keep(watched.id, watched.process) { $0.memory.ownSockets = own }
         }
-        for pid in members where !unknown.isEmpty { unknown.subtract(SocketOwner.sockets(of: pid)) }
-        guard !unknown.isEmpty else { return }
+        for pid in members where !unknown.isEmpty {
+            unknown.subtract(SocketOwner.sockets(of: pid, budget: &budget))
+        }
+        guard !unknown.isEmpty, budget > 0 else { return }
         let places = Places([watched])
         var others: [(pid: Int32, inode: UInt32)] = []
         for pid in ProcessFile.numbers() where !unknown.isEmpty {
             guard let view = ProcessView(pid), !view.isKernel, !view.hasEnded else { continue }
-            let held = SocketOwner.sockets(of: pid).intersection(unknown)
+            let held = SocketOwner.sockets(of: pid, budget: &budget).intersection(unknown)
             if held.isEmpty { continue }
             if places.instance(of: view) != nil || group(of: pid) == watched.id.text {
                 unknown.subtract(held)
@@ -292,6 +315,7 @@ struct InstanceLook {
                 others += held.map { (pid, $0) }
             }
         }
+        guard budget > 0 else { return }
         for (pid, inode) in others where unknown.contains(inode) {
             let program = ProcessFile.link(pid, "exe") ?? "?"
             sentinel.report(

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Synchronization
 
 /// From whom a process descends. Parents change while one looks, so an answer of no is given only after as many looks
 /// as `attempts`.
@@ -8,6 +9,8 @@ struct Lineage {
     let namespaces: Namespaces
     /// What commands carry in their environment that Kiln itself runs in this instance.
     let mark: String?
+    /// Who was found to belong to it before: nobody's whole line has to be walked twice.
+    var members: Members?
 
     enum Answer: Hashable {
         /// The instance's first process, or a descendant of it.
@@ -39,20 +42,67 @@ struct Lineage {
             }
             if isOurs([now] + chain) { return .ours }
             // A parent that ended meanwhile gave its children away: the chain of a moment ago is no proof.
-            if let again = Lineage.chain(of: now), again.map(\.pid) == chain.map(\.pid) { return .foreign }
+            if let again = Lineage.chain(of: now), again.map(\.pid) == chain.map(\.pid) {
+                // The numbers of namespaces are given again at once: those of an instance that is over may be the next
+                // one's, and who is in them now is nothing of it.
+                return first.isAlive ? .foreign : .gone
+            }
         }
         return .gone
     }
 
-    /// The quick way to the usual answer: up to the first process and no further.
+    /// The quick way to the usual answer: up to the first process, or to one that is known to descend from it, and no
+    /// further.
     private func isMember(_ process: ProcessView) -> Bool {
+        if members?.has(process, of: first) == true { return true }
+        var line = [process]
         var parent = process.parent
         for _ in 0..<Limit.depth where parent > 1 {
             guard let next = ProcessView(parent, withNamespaces: false) else { return false }
-            if parent == first.pid { return next.startTime == first.startTime }
+            if parent == first.pid {
+                guard next.startTime == first.startTime else { return false }
+                members?.add(line, of: first)
+                return true
+            }
+            if members?.has(next, of: first) == true {
+                members?.add(line, of: first)
+                return true
+            }
+            line.append(next)
             parent = next.parent
         }
         return false
+    }
+
+    /// Processes that were found to descend from the first one of an instance. They do so for as long as they live: one
+    /// whose parent ends becomes the child of an ancestor, or of the first process.
+    final class Members: Sendable {
+        private struct Entry {
+            var startTime: UInt64
+            var first: LiveProcess
+        }
+
+        /// Beyond this all are found anew.
+        private static let most = 1 << 16
+        private let entries = Mutex<[Int32: Entry]>([:])
+
+        var count: Int { entries.withLock { $0.count } }
+
+        func has(_ process: ProcessView, of first: LiveProcess) -> Bool {
+            entries.withLock { entries in
+                guard let entry = entries[process.pid] else { return false }
+                return entry.startTime == process.startTime && entry.first == first
+            }
+        }
+
+        func add(_ line: [ProcessView], of first: LiveProcess) {
+            entries.withLock { entries in
+                if entries.count + line.count > Members.most { entries = [:] }
+                for process in line {
+                    entries[process.pid] = Entry(startTime: process.startTime, first: first)
+                }
+            }
+        }
     }
 
     /// All ancestors, the parent first; nil where one of them ended while we looked.

@@ -98,6 +98,7 @@ struct NetworkScan {
         static let extendedMask: UInt16 = 29
         static let skipStatistics: UInt32 = 8
         static let up: UInt32 = 1
+        static let cloned: UInt32 = 0x200
         static let permanent: UInt8 = 0x80
         static let linkScope: UInt8 = 253
         /// NFT_MSG_GETGEN in the subsystem nftables.
@@ -115,29 +116,47 @@ struct NetworkScan {
         return NetworkView(tables, generation: generation)
     }
 
+    /// Interfaces and addresses alone. A host may have a million routes, and to list them takes seconds.
+    func interfaces() throws -> NetworkView {
+        NetworkView(try list([NetworkScan.links, NetworkScan.addresses]), generation: nil)
+    }
+
     /// Every reply of the kernel about interfaces, addresses, routes and rules, as it came, with the message's type in
     /// front; and the generation of the firewall, which is among them too. Two looks at an idle network give the same.
     func tables() throws -> ([[UInt8]], generation: UInt32?) {
-        let netlink = Netlink(try sockets(Number.route))
+        var replies = try list([
+            NetworkScan.links, NetworkScan.addresses, NetworkScan.dump(NetlinkType.getRoute, 12),
+            NetworkScan.dump(Number.getRule, 12),
+        ])
+        let generation = try generation()
+        replies.append(NetlinkMessage.raw(generation ?? 0))
+        return (replies, generation)
+    }
+
+    private static var links: NetlinkMessage {
         var links = NetlinkMessage(
             NetlinkType.getLink, flags: NetlinkFlag.dump, body: NetlinkMessage.link())
         links.attribute(Number.extendedMask, Number.skipStatistics)
-        let others = [(NetlinkType.getAddress, 8), (NetlinkType.getRoute, 12), (Number.getRule, 12)].map {
-            NetlinkMessage($0, flags: NetlinkFlag.dump, body: [UInt8](repeating: 0, count: $1))
-        }
-        var replies: [[UInt8]] = []
+        return links
+    }
+
+    private static var addresses: NetlinkMessage { dump(NetlinkType.getAddress, 8) }
+
+    private static func dump(_ type: UInt16, _ bytes: Int) -> NetlinkMessage {
+        NetlinkMessage(type, flags: NetlinkFlag.dump, body: [UInt8](repeating: 0, count: bytes))
+    }
+
+    private func list(_ requests: [NetlinkMessage]) throws -> [[UInt8]] {
+        let netlink = Netlink(try sockets(Number.route))
         do {
-            for request in [links] + others {
-                replies += try netlink.exchange(request, isDump: true).map {
+            return try requests.flatMap { request in
+                try netlink.exchange(request, isDump: true).filter { !NetworkScan.isLearned($0) }.map {
                     NetlinkMessage.raw($0.type) + $0.body
                 }
             }
         } catch let error as Netlink.Errno {
             throw SystemFailure.failure(error.code, "cannot list a network")
         }
-        let generation = try generation()
-        replies.append(NetlinkMessage.raw(generation ?? 0))
-        return (replies, generation)
     }
 
     /// How often the firewall of this namespace was changed; nil where the kernel has no nftables.
@@ -230,6 +249,7 @@ struct NetworkScan {
     private static func add(route reply: Netlink.Reply, to view: inout NetworkView) {
         let header = Array(reply.body.prefix(8))
         let (family, prefix, maker) = (header[0], header[1], header[5])
+        if isLearned(reply) { return }
         let attributes = reply.attributes(from: 12)
         // RTPROT_BOOT and above are programs; 9 is a router's announcement.
         if family != UInt8(AF_INET), maker < 3 || maker == 9 { return }
@@ -241,6 +261,13 @@ struct NetworkScan {
         view.routes.insert(
             "\(destination)/\(prefix)\(gateway) of \(rest[0]) metric \(rest[1]) table \(rest[2]) "
                 + "type \(header[7]) by \(maker)")
+    }
+
+    /// Whether it is no route that anybody set, but what the kernel learned of one destination, such as its path's MTU. A
+    /// dump has those as well (RTM_F_CLONED in the flags of struct rtmsg).
+    private static func isLearned(_ reply: Netlink.Reply) -> Bool {
+        guard reply.type == NetlinkType.newRoute, reply.body.count >= 12 else { return false }
+        return UInt32(bitPattern: reply.number(at: 8)) & Number.cloned != 0
     }
 
     private static func text(_ bytes: [UInt8]) -> String { IPv4(bytes)?.description ?? hexadecimal(bytes) }

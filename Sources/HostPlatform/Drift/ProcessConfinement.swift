@@ -47,6 +47,16 @@ struct ProcessConfinement: Hashable, Sendable, Codable {
         guard !hardLimits.isEmpty else { return nil }
     }
 
+    /// Allows what another process of the same launch may do as well.
+    mutating func widen(by other: ProcessConfinement) {
+        users += other.users.filter { !users.contains($0) }
+        groups += other.groups.filter { !groups.contains($0) }
+        capabilities = zip(capabilities, other.capabilities).map { $0 | $1 }
+        hasNoNewPrivileges = hasNoNewPrivileges && other.hasNoNewPrivileges
+        if filterMode != other.filterMode { filterMode = 0 }
+        hardLimits = zip(hardLimits, other.hardLimits).map { max($0, $1) }
+    }
+
     /// From the text of /proc/PID/limits: after a heading, a line for each resource in the order of their numbers, with
     /// the hard limit in the third column. The first column has spaces in it, and all have their width.
     static func hardLimits(in text: [UInt8]) -> [UInt64] {

@@ -67,7 +67,10 @@ struct ScratchWalk {
                 files.append(
                     .object([
                         "path": .string(here),
-                        "link": .string(ProcessFile.link("/proc/self/fd/\(folder.number)/\(name)") ?? ""),
+                        "link": .string(
+                            String(
+                                (ProcessFile.link("/proc/self/fd/\(folder.number)/\(name)") ?? "").prefix(
+                                    Evidence.Limit.link))),
                     ]))
             default: files.append(.object(["path": .string(here)]))
             }

@@ -22,10 +22,6 @@ final class Sentinel: Sendable {
         var memory = Memory()
 
         var id: InstanceID { record.id }
-
-        func lineage(_ baseline: InstanceBaseline) -> Lineage {
-            Lineage(first: process, namespaces: baseline.confinement.namespaces, mark: record.mark)
-        }
     }
 
     /// What makes the next look cheaper; nothing is lost with it.
@@ -60,10 +56,21 @@ final class Sentinel: Sendable {
     final class Crowd: Sendable {
         let all: [Watched]
         let places: InstanceLook.Places
+        private let members = Lineage.Members()
 
         init(_ all: some Sequence<Watched>) {
             self.all = all.filter { $0.baseline != nil }
             places = InstanceLook.Places(self.all)
+        }
+
+        /// Whether a process belongs to the instance at a place; nil where that one has no baseline.
+        func answer(for process: ProcessView, at place: Int) -> Lineage.Answer? {
+            let watched = all[place]
+            guard let baseline = watched.baseline else { return nil }
+            return Lineage(
+                first: watched.process, namespaces: baseline.confinement.namespaces,
+                mark: watched.record.mark, members: members
+            ).answer(for: process)
         }
     }
 
@@ -89,6 +96,8 @@ final class Sentinel: Sendable {
         static let settlingPause = 10
         /// One in so many looks asks an instance for its listening sockets, which costs more than all the rest.
         static let listenerRounds = 4
+        /// Descriptors of processes that one look reads for that, over all instances: a quarter of a second.
+        static let descriptors = 1 << 17
     }
 
     let root: HostRoot
@@ -180,25 +189,29 @@ final class Sentinel: Sendable {
 
     /// Reports an altered image of every instance that runs from it.
     func report(_ finding: ImagePatrol.Finding) {
-        var mounted = stat()
-        let isMounted = stat(root.imageMount(finding.image), &mounted) == 0
         for watched in all where watched.record.image == finding.image {
             // One that was launched from a file made anew has nothing to do with the old one.
-            if isMounted, let device = watched.baseline?.device, device != UInt64(mounted.st_dev) { continue }
-            let what = finding.path ?? "block \(finding.block)"
+            if let device = watched.baseline?.device, let altered = finding.device, device != altered {
+                continue
+            }
             leave(
                 Pending(
                     drift: Drift.cut(
-                        .image, what, "the file system of the image was altered on disk: \(what)",
+                        .image, finding.subject,
+                        "the file system of the image was altered on disk: \(finding.subject)",
                         expected: "what was made of \(finding.image.short)", found: "other bytes",
                         source: .poll),
                     watched: watched, path: finding.path))
         }
     }
 
-    /// Leaves a finding to our own thread: the caller's must not wait for a file.
+    /// Leaves a finding to our own thread: the caller's must not wait for a file. Of an altered image each instance has
+    /// one, and nobody finds it again: those all have room.
     func leave(_ pending: Pending) {
-        state.withLock { if $0.pending.count < Limit.pending { $0.pending.append(pending) } }
+        state.withLock { state in
+            guard pending.drift.kind == .image || state.pending.count < Limit.pending else { return }
+            state.pending.append(pending)
+        }
         wake()
     }
 

@@ -43,6 +43,9 @@ final class SentinelEvents {
         }
     }
 
+    /// Images that are watched.
+    var count: Int { images.count }
+
     /// Waits, and has looked at whatever was told. True where something was lost: everything has to be looked at.
     func wait(flag: Int32, limit: Int, _ look: InstanceLook) -> Bool {
         var waits = [flag, executions.number, files.number].map {
@@ -79,7 +82,11 @@ final class SentinelEvents {
         guard count > 0 else { return }
         let touched = Set(numbers[..<Int(count)])
         for (number, file) in images where touched.contains(number) || touched.contains(-1) {
-            if FileIdentity(sentinel.root.imageFile(file.image))?.inode != file.inode { images[number] = nil }
+            if FileIdentity(sentinel.root.imageFile(file.image))?.inode != file.inode {
+                images[number] = nil
+                // One that was only renamed is there still, and would be watched for ever.
+                kiln_file_watch_remove(files.number, number)
+            }
             sentinel.patrol.hurry(file.image)
         }
     }

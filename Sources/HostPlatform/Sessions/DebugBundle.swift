@@ -15,6 +15,8 @@ struct DebugBundle {
     let seenRoot: String?
     let group: String
     let folder: String
+    /// Of the instance: by it a later daemon knows whose command this is.
+    let mark: String?
 
     /// The kinds of namespaces that are joined, by their names in a configuration and in /proc/PID/ns.
     private static let joined = ["pid": "pid", "ipc": "ipc", "uts": "uts", "network": "net", "user": "user"]
@@ -43,6 +45,7 @@ struct DebugBundle {
         var variables = tools.environment
         variables["PATH"] =
             variables["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        if let mark { variables[Lineage.variable] = mark }
         members["args"] = .array(session.command.map { .string($0) })
         members["cwd"] = .string("/")
         if let terminal = session.terminal { variables["TERM"] = terminal.type }

@@ -88,7 +88,8 @@ package final class HostSessions: SessionHost {
             run(session, socket, user, stop.reading.number, surroundings) { over, then in
                 Task {
                     await ended(over)
-                    then()
+                    // It waits for a person, who may be slow.
+                    try? await Blocking.run { then() }
                     _ = state.withLock { $0.stops.removeValue(forKey: over.number) }
                     withExtendedLifetime(stop) {}
                 }
@@ -183,7 +184,7 @@ package final class HostSessions: SessionHost {
             try DebugBundle(
                 session: session, instance: bundle, process: running.process.pid,
                 tools: tools.config, toolRoot: platform.root.imageMount(tools.image),
-                seenRoot: own, group: group(session), folder: folder
+                seenRoot: own, group: group(session), folder: folder, mark: known.record.mark
             ).write()
             try Files.makeFolder(runtimeState, mode: 0o700)
             call = SessionProcess.Call(
@@ -250,17 +251,29 @@ package final class HostSessions: SessionHost {
 
     // MARK: Beginning and end
 
+    package func told(_ session: Session) async {
+        var session = session
+        session.isTold = true
+        let record = session
+        // Told once more by the next daemon, where it cannot be written.
+        try? await Blocking.run { [folder] in try folder.write(record) }
+    }
+
     package func recover() async throws -> [Session] {
         try await Blocking.run { [self] in
             var ended: [Session] = []
             for number in folder.numbers {
-                guard var session = folder.read(number), session.end == nil else { continue }
-                clean(session)
-                let left = SessionRecording.digest(of: folder.recording(number))
-                session.end = SessionEnd(
-                    .stopped, "the daemon died meanwhile", at: HostPlatform.now, recording: left?.digest,
-                    recordingBytes: left?.bytes ?? 0)
-                try folder.write(session)
+                guard var session = folder.read(number) else { continue }
+                if session.end == nil {
+                    clean(session)
+                    let left = SessionRecording.digest(of: folder.recording(number))
+                    session.end = SessionEnd(
+                        .stopped, "the daemon died meanwhile", at: HostPlatform.now, recording: left?.digest,
+                        recordingBytes: left?.bytes ?? 0)
+                    try folder.write(session)
+                } else if session.isTold != false {
+                    continue
+                }
                 ended.append(session)
             }
             try Files.removeTree(runFolder)

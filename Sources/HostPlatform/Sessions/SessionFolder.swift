@@ -9,6 +9,8 @@ struct SessionFolder: Sendable {
 
     /// Sessions that are remembered: what is older is removed with its recording. The ledger keeps the digests of all.
     static let kept = 500
+    /// Bytes of recordings that are kept; the oldest go first, never one of a session that goes on.
+    static let keptBytes = 1 << 30
 
     init(_ root: HostRoot) { path = root.path + "/sessions" }
 
@@ -26,12 +28,26 @@ struct SessionFolder: Sendable {
         let numbers = numbers
         var session = session
         session.number = (numbers.last ?? 0) + 1
+        session.isTold = false
         try write(session)
-        for old in numbers.dropLast(SessionFolder.kept - 1) {
-            unlink(recording(old))
-            unlink(record(old))
-        }
+        trim(numbers)
         return session
+    }
+
+    private func trim(_ numbers: [Int]) {
+        for old in numbers.dropLast(SessionFolder.kept - 1) { forget(old) }
+        var bytes = 0
+        for number in numbers.suffix(SessionFolder.kept - 1).reversed() {
+            var info = stat()
+            guard lstat(recording(number), &info) == 0 else { continue }
+            bytes += Int(info.st_size)
+            if bytes > SessionFolder.keptBytes, read(number)?.end != nil { forget(number) }
+        }
+    }
+
+    private func forget(_ number: Int) {
+        unlink(recording(number))
+        unlink(record(number))
     }
 
     func write(_ session: Session) throws {

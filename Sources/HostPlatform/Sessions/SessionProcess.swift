@@ -102,7 +102,7 @@ struct SessionProcess {
         for _ in 0..<SessionProcess.killRounds {
             // One that has ended is listed in its group until it is reaped.
             if status == nil { status = reap() }
-            if SessionProcess.killNow(group, groups), status != nil { break }
+            if groups.kill(group), status != nil { break }
             poll(nil, 0, SessionProcess.killPause)
         }
         SessionProcess.removeGroup(group, groups)
@@ -160,17 +160,10 @@ struct SessionProcess {
     /// Kills every process of a group, also those that are made meanwhile, and removes it.
     static func kill(_ group: String, _ groups: ControlGroups) {
         for _ in 0..<killRounds {
-            if killNow(group, groups) { break }
+            if groups.kill(group) { break }
             poll(nil, 0, killPause)
         }
         removeGroup(group, groups)
-    }
-
-    /// Whether the group was empty.
-    private static func killNow(_ group: String, _ groups: ControlGroups) -> Bool {
-        let left = groups.processes(in: group).filter { $0 > 1 }
-        for pid in left { Glibc.kill(pid, SIGKILL) }
-        return left.isEmpty
     }
 
     private static func removeGroup(_ group: String, _ groups: ControlGroups) {
