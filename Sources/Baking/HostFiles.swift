@@ -61,8 +61,9 @@ enum HostFiles {
 
     /// Replaces a file whole: a temporary beside it, fsync, rename, fsync of the folder.
     static func replace(_ path: String, with bytes: some Sequence<UInt8>) throws {
-        let temporary = path + ".\(getpid()).new"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        // A name that nobody could have put a link at.
+        let temporary = path + ".\(getpid())-\(UInt64.random(in: 0 ... .max)).new"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure(errno, "the file cannot be written", at: path) }
         do {
             try write(Array(bytes), to: descriptor, at: path)
