@@ -48,7 +48,7 @@ struct Connection: Sendable {
     static let longestRedirects = 5
 
     private var settings: RegistrySettings { transport.settings }
-    private var world: RegistryWorld { settings.world }
+    var world: RegistryWorld { settings.world }
 
     /// The answer, whatever its status, after as many tries as the policy allows. Throws `registryUnreachable`
     /// where none came.
