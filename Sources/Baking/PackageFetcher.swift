@@ -46,7 +46,12 @@ package struct PackageFetcher: Sendable {
             guard !packages.isEmpty else { return }
             let folder = try store.folder("partial")
             let meter = Meter(packages, progress)
-            let proxy = try await AptWorkspace.hostPolicy().lazy.compactMap(PackageFetcher.proxy).first
+            let ofApt = try await AptWorkspace.hostPolicy().lazy.compactMap(PackageFetcher.proxy).first
+            let proxy =
+                ofApt.flatMap { ProxyAddress($0) }
+                ?? sources.all.lazy.compactMap {
+                    ProxyAddress(for: $0.uri, environment: ProxyAddress.environment)
+                }.first
             try await Mirror.withClient(proxy: proxy, patience: patience) { mirror in
                 _ = try await inParallel(packages, width: Limit.parallel) {
                     try await fetch($0, mirror, folder, meter)
