@@ -110,6 +110,8 @@ package struct PackageFetcher: Sendable {
                     refusals.append("\(base): \(why)")
                     break tries
                 } catch Mirror.Refusal.unreachable(let why) {
+                    // Each mirror once, with what it said last.
+                    refusals.removeAll { $0.hasPrefix("\(base): ") }
                     refusals.append("\(base): \(why)")
                     guard attempt < Limit.tries else { break tries }
                     try await Task.sleep(for: pause.duration)
@@ -120,7 +122,8 @@ package struct PackageFetcher: Sendable {
         if let mismatch { throw mismatch }
         throw Failure(
             .archiveUnreachable,
-            "no mirror gives \(package.name) \(package.version): \(refusals.last ?? "there is no mirror")",
+            "no mirror gives \(package.name) \(package.version): "
+                + (refusals.isEmpty ? "there is no mirror" : refusals.joined(separator: "; ")),
             at: package.path,
             suggestion: "see that a mirror answers; archives drop old versions: `kiln lock` picks the newest")
     }
