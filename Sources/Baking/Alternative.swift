@@ -40,7 +40,8 @@ struct Alternative: Hashable {
     static func chosen(_ alternatives: [Alternative]) -> [Alternative] {
         Dictionary(grouping: alternatives, by: \.main.name).values.compactMap { choices in
             choices.min { left, right in
-                (-left.priority, left.main.path) < (-right.priority, right.main.path)
+                left.priority != right.priority
+                    ? left.priority > right.priority : left.main.path < right.main.path
             }
         }.sorted { $0.main.name < $1.main.name }
     }

@@ -133,6 +133,8 @@ struct AptWorkspace: Sendable {
         environment["APT_CONFIG"] = "\(folder)/apt.conf"
         environment["HOME"] = folder
         environment["TMPDIR"] = "\(folder)/tmp"
+        // Its own configuration goes before these.
+        environment.merge(ProxyAddress.environment) { own, _ in own }
         let isUpdate = arguments.first == "update"
         return try await CommandRunner.run(
             Command(program, arguments, environment: environment), package: "apt",

@@ -100,7 +100,9 @@ struct ArchiveFiles {
             while let (entry, _) = try reader.next() {
                 count += 1
                 guard count <= Limit.files else {
-                    throw Failure(.invalidArgument, "\(name) holds more than \(Limit.files) files")
+                    throw Failure(
+                        .invalidArgument, "\(name) holds more than \(Limit.files) files",
+                        suggestion: "take a smaller archive, or a part of it with `path`")
                 }
                 if ImagePath.isWhiteout(entry.path) { throw ImagePath.whiteout(entry.path, of: name) }
             }

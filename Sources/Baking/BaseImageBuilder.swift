@@ -9,6 +9,20 @@ struct BaseImageBuilder: Sendable {
 
     let store: any ImageStore
     let spoolFolder: String
+    /// Those of the recipe, which are trusted as the packages' own are.
+    var certificates: [OwnCertificate] = []
+
+    /// What decides about a base image with everything that is not in the lock.
+    private func key(_ lock: Lock) -> String {
+        let key = BaseImageBuilder.key(lock)
+        guard !certificates.isEmpty else { return key }
+        var writer = ByteWriter()
+        writer.put(list: certificates) {
+            $0.put($1.path)
+            $0.put(Digest.sha256($1.bytes))
+        }
+        return "\(key)-\(Digest.sha256(writer.bytes).short)"
+    }
 
     static func key(_ lock: Lock) -> String {
         var writer = ByteWriter()
@@ -34,7 +48,7 @@ struct BaseImageBuilder: Sendable {
 
     /// The base image as it was made before; nil where a part of it is gone.
     func cached(_ lock: Lock) -> BaseImage? {
-        guard let bytes = store.cached(BaseImageBuilder.key(lock)),
+        guard let bytes = store.cached(key(lock)),
             let base = try? BaseImage(decoding: bytes),
             base.layers.allSatisfy({ store.path(of: $0.digest) != nil })
         else { return nil }
@@ -59,7 +73,7 @@ struct BaseImageBuilder: Sendable {
             key: BaseImageBuilder.key(lock))
         let outcome = try Effects.settle(
             ordered, base: tree, architecture: lock.architecture, ids: lock.accounts, below: below,
-            rules: lock.scripts, trace: tracer.record
+            rules: lock.scripts, certificates: certificates, trace: tracer.record
         ) { path in
             tree.nodes[path].flatMap { try? contents.bytes($0.package, path) }
         }
@@ -75,7 +89,7 @@ struct BaseImageBuilder: Sendable {
             layers: layers, accounts: outcome.accounts, givenIDs: outcome.givenIDs,
             warnings: outcome.warnings, notes: outcome.notes, traced: outcome.traced,
             entries: entries.values.sorted { TarEntry.precedes($0.path, $1.path) })
-        try store.cache(BaseImageBuilder.key(lock), base.encoded())
+        try store.cache(key(lock), base.encoded())
         return base
     }
 

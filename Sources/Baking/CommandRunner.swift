@@ -9,6 +9,10 @@ enum CommandRunner {
     enum Limit {
         /// Bytes kept of each of stdout and stderr; more is read and dropped.
         static let outputBytes = 64 << 20
+        /// How long the output is read on after the program's end, where something that it started keeps it open.
+        static let drain = Span.seconds(2)
+        /// Between two looks whether the program has ended.
+        static let look = Span.milliseconds(250)
     }
 
     struct Output: Sendable {
@@ -89,7 +93,14 @@ private final class Child: Sendable {
 
     func kill() { _ = Glibc.kill(-pid, SIGKILL) }
 
-    /// Reads both pipes to their ends and reaps the process. Called once.
+    /// Whether the process has ended; it stays to be reaped.
+    private var hasEnded: Bool {
+        var info = siginfo_t()
+        // Nothing is written there while it runs.
+        return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == SIGCHLD
+    }
+
+    /// Reads both pipes to their ends, or a little longer than the process lives, and reaps it. Called once.
     func wait(_ command: Command, timeout: Span) throws -> CommandRunner.Output {
         let deadline = DispatchTime.now().uptimeNanoseconds + UInt64(timeout.milliseconds) * 1_000_000
         var texts: [[UInt8]] = [[], []]
@@ -99,13 +110,19 @@ private final class Child: Sendable {
         ]
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         var isLate = false
+        // A program of its own session that it left behind may hold the output open for ever.
+        var end: UInt64?
         while polls.contains(where: { $0.fd >= 0 }) {
             let now = DispatchTime.now().uptimeNanoseconds
             if now >= deadline, !isLate {
                 isLate = true
                 kill()
             }
-            poll(&polls, 2, isLate ? 1000 : Int32(min((deadline - now) / 1_000_000 + 1, 60_000)))
+            if end == nil, hasEnded {
+                end = now + UInt64(CommandRunner.Limit.drain.milliseconds) * 1_000_000
+            }
+            if let end, now >= end { break }
+            poll(&polls, 2, Int32(CommandRunner.Limit.look.milliseconds))
             for index in polls.indices where polls[index].fd >= 0 && polls[index].revents != 0 {
                 let count = read(polls[index].fd, &buffer, buffer.count)
                 if count > 0 {

@@ -32,6 +32,7 @@ struct Effects: Equatable {
     static func settle(
         _ packages: [PackageFragment], base: ImageTree, architecture: Architecture, ids: [String: Int] = [:],
         below: BelowPackages? = nil, rules: ScriptRules = ScriptRules(),
+        certificates: [OwnCertificate] = [],
         trace: @escaping ScriptRound.Tracing = ScriptRound.noTracing, content: @escaping (String) -> [UInt8]?
     ) throws -> Outcome {
         func kept(_ path: String) -> [UInt8]? {
@@ -65,7 +66,7 @@ struct Effects: Equatable {
             below: below, trace: trace)
         let report = try round.run(&effects)
         let end = try effects.conclude(
-            packages, architecture: architecture, ids: ids, below: below, &accounts)
+            packages, architecture: architecture, ids: ids, below: below, certificates, &accounts)
         return Outcome(
             tree: effects.tree, accounts: accounts, givenIDs: end.givenIDs,
             warnings: report.warnings + end.unknown, notes: report.notes, traced: report.traced)
@@ -75,7 +76,7 @@ struct Effects: Equatable {
     /// package named, and what is missing.
     mutating func conclude(
         _ packages: [PackageFragment], architecture: Architecture, ids: [String: Int], below: BelowPackages?,
-        _ accounts: inout Accounts
+        _ own: [OwnCertificate], _ accounts: inout Accounts
     ) throws -> (givenIDs: [String: Int], unknown: [String]) {
         func text(_ path: String) -> String? {
             packages.lazy.compactMap { $0.kept[path] }.first.map { String(decoding: $0, as: UTF8.self) }
@@ -93,7 +94,7 @@ struct Effects: Equatable {
             try CertificateBundle.apply(
                 Dictionary(
                     certificates.map { (String($0.key.dropFirst(CertificateBundle.folder.count)), $0.value) }
-                ) { first, _ in first }, to: &tree,
+                ) { first, _ in first }, own: own, to: &tree,
                 withJavaStore: packages.contains { $0.name == "ca-certificates-java" })
         }
         makeLoaderCache(packages, text: text, architecture: architecture)

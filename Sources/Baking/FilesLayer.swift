@@ -48,10 +48,12 @@ enum FilesLayer {
         }
         return try store.addLayer { writer in
             for row in rows.values.sorted(by: { TarEntry.precedes($0.entry.path, $1.entry.path) }) {
+                if row.entry.kind == .file, let item = row.item {
+                    try writer.append(row.entry) { take in try files.read(item, take: take) }
+                    continue
+                }
                 let other = others.first { FileName($0.entry.path) == FileName(row.entry.path) }
-                let bytes =
-                    try row.entry.kind == .file ? row.item.map(files.content) ?? other?.content ?? [] : []
-                try writer.append(row.entry, content: bytes)
+                try writer.append(row.entry, content: row.entry.kind == .file ? other?.content ?? [] : [])
             }
         }
     }

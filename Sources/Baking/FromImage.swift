@@ -74,7 +74,9 @@ struct FromImage: Sendable {
         _ digest: Digest, _ manifest: OCIManifest, _ config: StatedConfig, _ store: any ImageStore
     ) throws -> BaseImage {
         guard config.diffIDs.count == manifest.layers.count else {
-            throw Failure(.corruptArchive, "the image's config lists other layers than its manifest")
+            throw Failure(
+                .corruptArchive, "the image's config lists other layers than its manifest", at: "\(digest)",
+                suggestion: "build on another image: this one contradicts itself")
         }
         let layers = zip(manifest.layers, config.diffIDs).map { ImageLayer($0, diffID: $1) }
         let key = "from/\(version)-" + digest.hex
@@ -108,7 +110,9 @@ extension FromImage {
         let spoolFolder = try store.folder("spool")
         return try layers.map { layer in
             guard let path = store.path(of: layer.digest) else {
-                throw Failure(.storeDamaged, "a layer is gone from the store", at: "\(layer.digest)")
+                throw Failure(
+                    .storeDamaged, "a layer is gone from the store", at: "\(layer.digest)",
+                    suggestion: "run `kiln lock` again: it pulls what is missing")
             }
             let blob = try MappedBytes(file: path)
             let tar = try Decompressor.decompress(

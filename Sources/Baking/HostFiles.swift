@@ -59,10 +59,38 @@ enum HostFiles {
         return bytes
     }
 
+    /// Gives the bytes of an open regular file in pieces, at most `limit`.
+    static func readPieces(
+        _ descriptor: Int32, limit: Int, at place: String, take: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw failure(errno, "the file cannot be read", at: place)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw Failure(.invalidArgument, "this is not a regular file", at: place)
+        }
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+        defer { piece.deallocate() }
+        var count = 0
+        while true {
+            let got = Glibc.read(descriptor, piece.baseAddress, piece.count)
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { throw failure(errno, "the file cannot be read", at: place) }
+            if got == 0 { return }
+            count += got
+            guard count <= limit else {
+                throw Failure(.invalidArgument, "the file is larger than \(limit) bytes", at: place)
+            }
+            try take(UnsafeRawBufferPointer(rebasing: piece[..<got]))
+        }
+    }
+
     /// Replaces a file whole: a temporary beside it, fsync, rename, fsync of the folder.
     static func replace(_ path: String, with bytes: some Sequence<UInt8>) throws {
-        let temporary = path + ".\(getpid()).new"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        // A name that nobody could have put a link at.
+        let temporary = path + ".\(getpid())-\(UInt64.random(in: 0 ... .max)).new"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure(errno, "the file cannot be written", at: path) }
         do {
             try write(Array(bytes), to: descriptor, at: path)

@@ -73,11 +73,12 @@ package struct ImageBaker: Sendable {
         try await SourceFetcher(store: store).add(recipe, lock, to: &files)
         timer.end("sources")
         let below = try await below(recipe, lock)
+        let certificates = try OwnCertificate.all(in: files)
         let base =
             if let below, lock.packages.isEmpty {
                 below.base
             } else {
-                try await base(recipe, lock, below, progress: progress, timer: &timer)
+                try await base(recipe, lock, below, certificates, progress: progress, timer: &timer)
             }
         var built = try SiteFiles([], folder: specFolder)
         let told = try await builds.add(to: &built, progress: progress) { recipe, lock in
@@ -85,7 +86,7 @@ package struct ImageBaker: Sendable {
             return try await self.base(recipe, lock, nil, progress: progress, timer: &own)
         }
         if !recipe.builds.isEmpty { timer.end("build") }
-        let notes = base.notes + told
+        let notes = base.notes + told + ImageBaker.notes(on: certificates, lock)
         progress(BakeProgress(.assembling))
         // Packages bring what an instance needs; an image of somebody else's may lack it.
         let isPlain = below != nil && lock.packages.isEmpty
@@ -175,6 +176,16 @@ package struct ImageBaker: Sendable {
             ]
     }
 
+    /// Certificates that nothing makes trusted.
+    private static func notes(on certificates: [OwnCertificate], _ lock: Lock) -> [String] {
+        guard !certificates.isEmpty, !lock.packages.contains(where: { $0.name == "ca-certificates" }) else {
+            return []
+        }
+        return certificates.map {
+            "/\($0.path) is not trusted: that takes `ca-certificates` among the image's own packages"
+        }
+    }
+
     private static func key(
         _ recipe: Recipe, _ lock: Lock, _ files: SiteFiles, _ builds: BuildSteps
     ) -> String {
@@ -222,11 +233,12 @@ package struct ImageBaker: Sendable {
     }
 
     private func base(
-        _ recipe: Recipe, _ lock: Lock, _ below: FromImage?,
+        _ recipe: Recipe, _ lock: Lock, _ below: FromImage?, _ certificates: [OwnCertificate] = [],
         progress: @escaping @Sendable (BakeProgress) -> Void, timer: inout PhaseTimer
     ) async throws -> BaseImage {
         let spoolFolder = try store.folder("spool")
-        let builder = BaseImageBuilder(store: store, spoolFolder: spoolFolder)
+        let builder = BaseImageBuilder(
+            store: store, spoolFolder: spoolFolder, certificates: certificates)
         if let base = builder.cached(lock) {
             timer.end("base")
             return base.on(below)

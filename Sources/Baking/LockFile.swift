@@ -2,8 +2,10 @@ package import Model
 
 /// `kiln.lock` on disk: JSON with sorted keys and one package a line, made to be read as a diff.
 package enum LockFile {
-    private enum Limit {
+    enum Limit {
         static let bytes = 64 << 20
+        /// Of one package: the sum of all that a lock can name is a number then.
+        static let packageBytes = 1 << 40
     }
 
     package static func read(_ path: String) throws -> Lock {
@@ -110,8 +112,7 @@ package enum LockFile {
                 ["architecture", "archive", "name", "path", "sha256", "size", "version"], optional: ["suite"])
             let name = try row.parsed("name") { (try? Recipe.PackageRequest(parsing: $0))?.name }
             guard names.insert(name).inserted else { throw row.failure("name", "\(name) is there twice") }
-            let size = try row.integer("size")
-            guard size > 0 else { throw row.failure("size", "\(size) is not a size") }
+            let size = try row.integer("size", in: 1...Limit.packageBytes)
             return Lock.Package(
                 name: name, version: try row.string("version"), architecture: try row.string("architecture"),
                 archive: try row.string("archive"), path: try row.parsed("path", LockFile.safePath),

@@ -25,9 +25,10 @@ struct Mirror: Sendable {
 
     let client: HTTPClient
 
-    /// A client of this process; `proxy` is a plain `http://host:port`, as apt's configuration has it.
+    /// A client of this process, which goes by a proxy where one is given.
     static func withClient<Result: Sendable>(
-        proxy: String?, patience: Span = Limit.silence, _ body: @Sendable (Mirror) async throws -> Result
+        proxy: ProxyAddress?, patience: Span = Limit.silence,
+        _ body: @Sendable (Mirror) async throws -> Result
     ) async throws -> Result {
         var configuration = HTTPClient.Configuration()
         configuration.timeout.connect = .seconds(10)
@@ -35,9 +36,7 @@ struct Mirror: Sendable {
         configuration.redirectConfiguration = .follow(max: 5, allowCycles: false)
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit =
             PackageFetcher.Limit.parallel
-        if let proxy, let (host, port) = address(proxy) {
-            configuration.proxy = .server(host: host, port: port)
-        }
+        configuration.proxy = proxy?.configuration
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
             let result = try await body(Mirror(client: client))
@@ -119,12 +118,5 @@ struct Mirror: Sendable {
             if count == 0 { return }
             try buffer.withUnsafeBytes { try take(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         }
-    }
-
-    private static func address(_ proxy: String) -> (host: String, port: Int)? {
-        guard proxy.hasPrefix("http://") else { return nil }
-        let parts = proxy.dropFirst(7).prefix { $0 != "/" }.split(separator: ":").map(String.init)
-        guard let host = parts.first else { return nil }
-        return (host, parts.count > 1 ? Int(parts[1]) ?? 3128 : 80)
     }
 }

@@ -46,7 +46,12 @@ package struct PackageFetcher: Sendable {
             guard !packages.isEmpty else { return }
             let folder = try store.folder("partial")
             let meter = Meter(packages, progress)
-            let proxy = try await AptWorkspace.hostPolicy().lazy.compactMap(PackageFetcher.proxy).first
+            let ofApt = try await AptWorkspace.hostPolicy().lazy.compactMap(PackageFetcher.proxy).first
+            let proxy =
+                ofApt.flatMap { ProxyAddress($0) }
+                ?? sources.all.lazy.compactMap {
+                    ProxyAddress(for: $0.uri, environment: ProxyAddress.environment)
+                }.first
             try await Mirror.withClient(proxy: proxy, patience: patience) { mirror in
                 _ = try await inParallel(packages, width: Limit.parallel) {
                     try await fetch($0, mirror, folder, meter)
@@ -105,6 +110,8 @@ package struct PackageFetcher: Sendable {
                     refusals.append("\(base): \(why)")
                     break tries
                 } catch Mirror.Refusal.unreachable(let why) {
+                    // Each mirror once, with what it said last.
+                    refusals.removeAll { $0.hasPrefix("\(base): ") }
                     refusals.append("\(base): \(why)")
                     guard attempt < Limit.tries else { break tries }
                     try await Task.sleep(for: pause.duration)
@@ -115,7 +122,8 @@ package struct PackageFetcher: Sendable {
         if let mismatch { throw mismatch }
         throw Failure(
             .archiveUnreachable,
-            "no mirror gives \(package.name) \(package.version): \(refusals.last ?? "there is no mirror")",
+            "no mirror gives \(package.name) \(package.version): "
+                + (refusals.isEmpty ? "there is no mirror" : refusals.joined(separator: "; ")),
             at: package.path,
             suggestion: "see that a mirror answers; archives drop old versions: `kiln lock` picks the newest")
     }

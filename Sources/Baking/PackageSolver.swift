@@ -185,7 +185,8 @@ package struct PackageSolver: Sendable {
                 suggestion: "use an archive whose lists carry SHA-256")
         }
         let words = row.split(separator: " ").map(String.init)
-        guard words.count >= 4, words[0].count > 2, let size = Int(words[2]), words[3].hasPrefix("SHA256:"),
+        guard words.count >= 4, words[0].count > 2, let size = Int(words[2]),
+            (1...LockFile.Limit.packageBytes).contains(size), words[3].hasPrefix("SHA256:"),
             let digest = try? Digest(hex: String(words[3].dropFirst(7)))
         else { throw refuse("a package without a SHA-256") }
         let file = words[1].hasSuffix(".deb") ? String(words[1].dropLast(4)) : words[1]

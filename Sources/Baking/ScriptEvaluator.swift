@@ -31,6 +31,9 @@ struct ScriptEvaluator {
         static let rounds = 10_000
         static let nesting = 12
         static let textBytes = 1 << 20
+        /// Words of one command, and bytes of all values that a script makes.
+        static let words = 20_000
+        static let madeBytes = 256 << 20
     }
 
     var effects: Effects
@@ -72,6 +75,8 @@ struct ScriptEvaluator {
     /// The line of the command whose words are being expanded; inside a `$(…)` that of the one around it.
     var currentLine = 1
     var outerLine: Int?
+    /// Bytes of the values made so far.
+    var made = 0
     private var pipes = 0
     /// How many loops a `break` still has to leave.
     var loopsToLeave = 0
@@ -250,7 +255,7 @@ struct ScriptEvaluator {
     }
 
     private mutating func each(_ variable: String, _ words: [ShellWord]?, _ body: ShellNode) -> Bool? {
-        let fields = words.map { $0.flatMap { expand($0) } } ?? arguments
+        let fields = words.map { expand($0) } ?? arguments
         var status: Bool? = true
         for (round, field) in fields.enumerated() {
             guard round < Limit.rounds, flow == .next else { break }
@@ -337,7 +342,7 @@ struct ScriptEvaluator {
     private mutating func simple(_ command: ShellNode.SimpleCommand) -> Bool? {
         currentLine = command.line
         if let status = declare(command) { return status }
-        let fields = command.words.flatMap { expand($0) }
+        let fields = expand(command.words)
         let values = command.assignments.map { ($0.name, join($0.value)) }
         if fields.isEmpty {
             for (name, value) in values { variables[name] = .some(value) }

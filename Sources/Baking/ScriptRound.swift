@@ -112,7 +112,7 @@ struct ScriptRound {
         let record = try trace(package, rule) {
             var (world, accounts) = (now, self.accounts)
             _ = try world.conclude(
-                packages, architecture: architecture, ids: ids, below: below, &accounts)
+                packages, architecture: architecture, ids: ids, below: below, [], &accounts)
             return PackageTracer.World(tree: world.tree, accounts: accounts)
         }
         effects.take(record)

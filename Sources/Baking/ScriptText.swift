@@ -42,9 +42,18 @@ extension ScriptEvaluator {
             guard numbers.count == arguments.count, (1...3).contains(numbers.count) else { return nil }
             let first = numbers.count > 1 ? numbers[0] : 1
             let step = numbers.count > 2 ? numbers[1] : 1
-            guard step != 0, abs(numbers[numbers.count - 1] - first) <= Limit.rounds else { return nil }
-            let values = stride(from: first, through: numbers[numbers.count - 1], by: step)
-            return (values.map { "\($0)\n" }.joined(), true)
+            let last = numbers[numbers.count - 1]
+            let (span, overflows) = last.subtractingReportingOverflow(first)
+            guard step != 0, !overflows, span.magnitude <= Limit.rounds else { return nil }
+            var text = ""
+            var value = first
+            while step > 0 ? value <= last : value >= last {
+                text += "\(value)\n"
+                let (next, overflows) = value.addingReportingOverflow(step)
+                if overflows { break }
+                value = next
+            }
+            return (text, true)
         case "head", "tail": return ends(name, arguments).map { ($0, true) }
         case "sort", "uniq":
             let files = arguments.filter { !$0.hasPrefix("-") }

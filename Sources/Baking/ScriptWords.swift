@@ -2,6 +2,23 @@ import ImageFormat
 
 /// Expansion of words (POSIX, section 2.6), where nil is a word that cannot be known.
 extension ScriptEvaluator {
+    /// The fields that words become; an unknown one where they are too many, as of arguments that double in a loop.
+    mutating func expand(_ words: [ShellWord]) -> [String?] {
+        var fields: [String?] = []
+        for word in words {
+            fields += expand(word)
+            guard fields.count <= Limit.words else { return [nil] }
+        }
+        return fields
+    }
+
+    /// Whether a value of so many bytes may be made: one that doubles in a loop would soon fill the memory.
+    private mutating func mayMake(_ bytes: Int) -> Bool {
+        guard bytes <= Limit.textBytes, made + bytes <= Limit.madeBytes else { return false }
+        made += bytes
+        return true
+    }
+
     /// The fields that a word becomes: split where it is not quoted, file names put in for patterns.
     mutating func expand(_ word: ShellWord) -> [String?] {
         if word.parts.count == 1, case .variable("@", _, isQuoted: true) = word.parts[0] { return arguments }
@@ -12,7 +29,7 @@ extension ScriptEvaluator {
         var mayGlob = false
         for part in word.parts {
             let (text, isQuoted) = value(of: part)
-            guard let text else {
+            guard let text, mayMake((current?.utf8.count ?? 0) + text.utf8.count) else {
                 current = nil
                 hasField = true
                 continue
@@ -70,7 +87,7 @@ extension ScriptEvaluator {
         var result = ""
         for part in word.parts {
             let (text, isQuoted) = value(of: part)
-            guard let text else { return nil }
+            guard let text, mayMake(result.utf8.count + text.utf8.count) else { return nil }
             result += isPattern && isQuoted ? ShellPattern.escape(text) : text
         }
         return result

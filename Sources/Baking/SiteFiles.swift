@@ -46,6 +46,8 @@ struct SiteFiles: Sendable {
         static let files = 200_000
         static let depth = 128
         static let fileBytes = 8 << 30
+        /// What is in memory of a file.
+        static let piece = 4 << 20
     }
 
     /// Sorted by path, each once: of two rules the later wins.
@@ -98,23 +100,42 @@ struct SiteFiles: Sendable {
         return .sha256(writer.bytes)
     }
 
-    /// The content of a file, which must still be the one that was hashed.
-    func content(_ item: Item) throws -> [UInt8] {
+    /// Gives the content of a file in pieces, and throws at its end where it is no longer the one that was hashed.
+    func read(_ item: Item, take: (UnsafeRawBufferPointer) throws -> Void) throws {
+        var digest = RunningDigest()
+        func pass(_ bytes: UnsafeRawBufferPointer) throws {
+            digest.update(bytes)
+            try take(bytes)
+        }
         if let held = item.held {
-            let bytes = archives[held.archive].withBytes { Array($0[held.range]) }
-            guard Digest.sha256(bytes) == item.digest else {
-                throw Failure(.storeDamaged, "what was fetched has changed in the store", at: item.source)
+            let archive = archives[held.archive]
+            for start in stride(from: held.range.lowerBound, to: held.range.upperBound, by: Limit.piece) {
+                let part = start..<min(start + Limit.piece, held.range.upperBound)
+                try archive.withBytes { try pass(UnsafeRawBufferPointer(rebasing: $0[part])) }
+                archive.forget(part)
             }
-            return bytes
+            guard digest.digest() == item.digest else {
+                throw Failure(
+                    .storeDamaged, "what was fetched has changed in the store", at: item.source,
+                    suggestion: "`kiln store check --repair` removes it, and the next bake fetches it again")
+            }
+            return
         }
         let file = BelowFolder(root: folder, folder: item.folder)
         let descriptor = try file.open(item.source, place: item.place)
         defer { close(descriptor) }
-        let bytes = try HostFiles.read(descriptor, limit: Limit.fileBytes, at: item.source)
-        guard Digest.sha256(bytes) == item.digest else {
+        try HostFiles.readPieces(descriptor, limit: Limit.fileBytes, at: item.source, take: pass)
+        guard digest.digest() == item.digest else {
             throw Failure(
                 .conflict, "the file changed while it was baked", at: item.source, suggestion: "bake again")
         }
+    }
+
+    /// The content of a small file, which must still be the one that was hashed.
+    func content(_ item: Item) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(item.size)
+        try read(item) { bytes.append(contentsOf: $0) }
         return bytes
     }
 }

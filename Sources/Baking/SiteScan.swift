@@ -60,11 +60,12 @@ struct SiteScan {
                 .unsafePath, "\(source) is neither a file nor a folder", at: place,
                 suggestion: "take it out of the folder")
         }
-        let bytes = try HostFiles.read(descriptor, limit: Limit.fileBytes, at: source)
+        var digest = RunningDigest()
+        try HostFiles.readPieces(descriptor, limit: Limit.fileBytes, at: source) { digest.update($0) }
         return Item(
             path: path, source: source, folder: folder, kind: .file,
             mode: rule.fileMode(isExecutable: status.st_mode & 0o100 != 0), owner: rule.owner,
-            size: bytes.count, digest: .sha256(bytes), rule: index)
+            size: digest.count, digest: digest.digest(), rule: index)
     }
 
     private func walk(

@@ -147,7 +147,8 @@ struct SourceFetcher: Sendable {
         try await store.locked("fetch") {
             if let path = store.path(of: digest) { return try MappedBytes(file: path).count }
             let folder = try store.folder("partial")
-            return try await Mirror.withClient(proxy: nil) { mirror in
+            let proxy = ProxyAddress(for: url, environment: ProxyAddress.environment)
+            return try await Mirror.withClient(proxy: proxy) { mirror in
                 var pause = Limit.pause
                 for attempt in 1...Limit.tries {
                     try Task.checkCancellation()

@@ -62,7 +62,14 @@ struct BakeSession {
 
     /// Solves the packages anew, all or some of them, fetches them, and replaces the lock file. What an old lock has
     /// of layers and account numbers stays.
+    /// Programs that it runs end with it when somebody stops it.
     func makeLock(updating old: (lock: Lock, what: PackageSolver.Update)? = nil) async throws -> Lock {
+        try await Interruption.cancelling { try await makeLockToTheEnd(updating: old) }
+    }
+
+    private func makeLockToTheEnd(
+        updating old: (lock: Lock, what: PackageSolver.Update)?
+    ) async throws -> Lock {
         try await store.inUse {
             // What comes from elsewhere first: packages may lie on it.
             var sources = Lock.withoutPackages(spec.image)

@@ -105,8 +105,8 @@ package struct KeyFolder: Sendable {
 
     /// Replaces a file whole.
     static func write(_ bytes: [UInt8], to path: String, mode: mode_t) throws {
-        let temporary = "\(path).\(getpid()).new"
-        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+        let temporary = "\(path).\(getpid())-\(UInt64.random(in: 0 ... .max)).new"
+        let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
         guard file >= 0 else { throw failure("cannot be written", path) }
         let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
         do {

@@ -110,13 +110,10 @@ actor RootFileSystem {
         let name = "\(image.short)-\(getpid())-\(made)"
         let work = "\(root.temporary)/\(name)"
         let inMemory = staging.makeFolder(name, for: try reader.image(image).size)
-        let tree = inMemory ?? work + "/tree"
         let file = work + "/image.erofs"
         let folders = [work] + (inMemory.map { [$0] } ?? [])
         do {
-            for folder in [work, tree] { try Files.makeFolder(folder) }
-            // It is the root of the image: others than we may look into it.
-            chmod(tree, 0o755)
+            let tree = try RootFileSystem.makeTree(work: work, inMemory: inMemory)
             try await reader.unpack(image, into: tree)
             // Raw blocks: reading costs nothing, and the store keeps the compressed form. File times stay, because
             // servers derive validators from them.
@@ -138,6 +135,22 @@ actor RootFileSystem {
         }
         // Nobody waits for the tree to go; the next start sweeps what a crash leaves of it.
         Task { try? await Blocking.run { for folder in folders { try Files.removeTree(folder) } } }
+    }
+
+    /// Makes the folders that an image is unpacked in; gives the one that becomes its root. It has the root's own mode,
+    /// and lies in one that nobody else may enter: set-id programs and devices of the image are for instances only.
+    static func makeTree(work: String, inMemory: String?) throws -> String {
+        let closed = [work] + (inMemory.map { [$0] } ?? [])
+        for folder in closed {
+            try Files.makeFolder(folder, mode: 0o700)
+            guard chmod(folder, 0o700) == 0 else {
+                throw SystemFailure.failure(errno, "cannot close the folder", at: folder)
+            }
+        }
+        let tree = (inMemory ?? work) + "/tree"
+        try Files.makeFolder(tree)
+        chmod(tree, 0o755)
+        return tree
     }
 
     private static func failure(_ result: ProcessRunner.Result, for image: Digest) -> Failure {

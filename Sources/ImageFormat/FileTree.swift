@@ -130,7 +130,9 @@ package struct FileTree {
             case .symlink:
                 walk.followed += 1
                 if walk.followed > Limit.symlinks {
-                    throw Failure(.unsafePath, "its path goes through too many symlinks")
+                    throw Failure(
+                        .unsafePath, "its path goes through more than \(Limit.symlinks) symlinks",
+                        suggestion: "do not use this image: its links run in a circle")
                 }
                 if entry.link.hasPrefix("/") { walk.trail = [0] }
                 walk.pending += entry.link.split(separator: "/").reversed().map { FileName(String($0)) }
@@ -166,7 +168,9 @@ package struct FileTree {
 
     private func checkDepth(_ depth: Int) throws {
         guard depth <= Limit.depth else {
-            throw Failure(.unsafePath, "it lies more than \(Limit.depth) folders deep")
+            throw Failure(
+                .unsafePath, "it lies more than \(Limit.depth) folders deep",
+                suggestion: "make the archive or image again without such folders")
         }
     }
 
@@ -200,7 +204,9 @@ package struct FileTree {
         if marker.hasPrefix(".wh..wh.") { return }
         let name = FileName(String(marker.dropFirst(4)))
         guard !["", ".", ".."].contains(name.text) else {
-            throw Failure(.unsafePath, "it hides a folder from within")
+            throw Failure(
+                .unsafePath, "it hides a folder from within",
+                suggestion: "do not use this image: no tool that makes layers writes such a name")
         }
         guard let child = inodes[folder].children[name] else { return }
         if isOlder(child, than: layer) {

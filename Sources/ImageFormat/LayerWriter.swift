@@ -85,6 +85,25 @@ package final class LayerWriter {
         try TarWriter.padding(after: range.count).withUnsafeBytes { try write($0) }
     }
 
+    /// Adds a file whose content comes in pieces, exactly `entry.size` bytes in all; nothing is kept in memory. Throws
+    /// `conflict` where there are more or fewer.
+    package func append(
+        _ entry: TarEntry, pieces: (_ take: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws {
+        try begin(entry, size: entry.size)
+        var rest = entry.size
+        try pieces { piece in
+            guard piece.count <= rest else { throw LayerWriter.changed }
+            rest -= piece.count
+            try write(piece)
+        }
+        guard rest == 0 else { throw LayerWriter.changed }
+        try TarWriter.padding(after: entry.size).withUnsafeBytes { try write($0) }
+    }
+
+    private static let changed = Failure(
+        .conflict, "the file changed while it was baked", suggestion: "bake again")
+
     private func begin(_ entry: TarEntry, size: Int) throws {
         assert(
             lastPath.map { TarEntry.precedes($0, entry.path) } ?? true, "sections are sorted, each path once")

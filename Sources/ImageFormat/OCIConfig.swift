@@ -78,7 +78,9 @@ package enum OCIImage {
     package static func image(manifest manifestBytes: [UInt8], config configBytes: [UInt8]) throws -> Image {
         let manifest = try OCIManifest(parsing: manifestBytes)
         guard manifest.config.digest == .sha256(configBytes), manifest.config.size == configBytes.count else {
-            throw Failure(.hashMismatch, "the config is not the one that the manifest names")
+            throw Failure(
+                .hashMismatch, "the config is not the one that the manifest names",
+                at: "\(manifest.config.digest)", suggestion: "pull the image again, or bake it")
         }
         let config = try OCIConfig(parsing: configBytes)
         guard config.diffIDs.count == manifest.layers.count else {

@@ -13,9 +13,25 @@ struct PaxRecords {
 
     static let attributePrefix = "SCHILY.xattr."
 
+    enum Limit {
+        /// The kernel's own bounds of one attribute (XATTR_NAME_MAX, XATTR_SIZE_MAX).
+        static let nameBytes = 255
+        static let valueBytes = 64 << 10
+        /// Attributes of one member, names and values.
+        static let memberBytes = 1 << 20
+    }
+
+    /// Bytes of all attributes, names and values.
+    private(set) var attributeBytes = 0
+
     private static let damage = Failure(
         .corruptArchive, "the tar archive is damaged: an extended header cannot be read",
         suggestion: "fetch or make the archive again")
+
+    static let tooLarge = Failure(
+        .corruptArchive,
+        "the tar archive holds attributes that are larger than a kernel takes, or too many of them",
+        suggestion: "make the archive again without extended attributes: `tar --no-xattrs`")
 
     /// Adds the records of one header: `<length> <key>=<value>\n`, the length covering the whole record.
     mutating func read(_ bytes: UnsafeRawBufferPointer) throws {
@@ -48,6 +64,11 @@ struct PaxRecords {
             if key.hasPrefix(PaxRecords.attributePrefix) {
                 let name = String(key.dropFirst(PaxRecords.attributePrefix.count))
                 guard !name.isEmpty, !name.utf8.contains(0) else { throw PaxRecords.damage }
+                let old = attributes[name].map { name.utf8.count + $0.count } ?? 0
+                attributeBytes += name.utf8.count + value.count - old
+                guard name.utf8.count <= Limit.nameBytes, value.count <= Limit.valueBytes,
+                    attributeBytes <= Limit.memberBytes
+                else { throw PaxRecords.tooLarge }
                 attributes[name] = value
             } else if key.hasPrefix("GNU.sparse.") {
                 isSparse = true

@@ -9,7 +9,9 @@ package struct TarReader {
         /// Bytes of one PAX header or one GNU long name.
         package static let extensionBytes = 1 << 20
         /// Members of one archive.
-        package static let entries = 4_000_000
+        package static let entries = 2_000_000
+        /// Extended attributes of all members, names and values.
+        package static let attributeBytes = 64 << 20
         /// PAX and long-name headers in front of one member.
         package static let extensionsInARow = 16
     }
@@ -17,6 +19,7 @@ package struct TarReader {
     private let bytes: UnsafeRawBufferPointer
     private var offset = 0
     private var entries = 0
+    private var attributeBytes = 0
     private var global = PaxRecords()
 
     package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
@@ -50,6 +53,8 @@ package struct TarReader {
             default:
                 entries += 1
                 if entries > Limit.entries { throw damaged("it has more than \(Limit.entries) members") }
+                attributeBytes += (pax ?? global).attributeBytes
+                if attributeBytes > Limit.attributeBytes { throw PaxRecords.tooLarge.at("byte \(offset)") }
                 return try member(block, type, pax ?? global, longName, longLink)
             }
         }

@@ -48,7 +48,7 @@ struct Connection: Sendable {
     static let longestRedirects = 5
 
     private var settings: RegistrySettings { transport.settings }
-    private var world: RegistryWorld { settings.world }
+    var world: RegistryWorld { settings.world }
 
     /// The answer, whatever its status, after as many tries as the policy allows. Throws `registryUnreachable`
     /// where none came.
@@ -146,7 +146,7 @@ struct Connection: Sendable {
         }
         throw Failure(
             .registryRefused, "a registry redirected more than \(Connection.longestRedirects) times",
-            at: "\(call.address)")
+            at: "\(call.address)", suggestion: "see where it points to: the addresses may run in a circle")
     }
 
     /// Gets a proof by the strongest way that is offered.
@@ -160,7 +160,8 @@ struct Connection: Sendable {
         }
         guard challenges.contains(where: { $0.scheme == "basic" }) else {
             throw Failure(
-                .notSignedIn, "the registry asks for a proof in no way that is known", at: "\(origin)")
+                .notSignedIn, "the registry asks for a proof in no way that is known", at: "\(origin)",
+                suggestion: "let it take Basic or Bearer (token) credentials")
         }
         guard case .password(let user, let password) = credential else {
             throw notSignedIn(credential != nil)
@@ -191,14 +192,16 @@ struct Connection: Sendable {
         -> Token
     {
         guard let realm = challenge.parameters["realm"] else {
-            throw Failure(.notSignedIn, "the registry names no token server", at: "\(origin)")
+            throw Failure(
+                .notSignedIn, "the registry names no token server", at: "\(origin)",
+                suggestion: "set `realm` in its settings for token authentication")
         }
         var address = try WebAddress(parsing: realm)
         guard address.origin.isSecure || !origin.isSecure else {
             throw Failure(
                 .registryRefused,
                 "the registry's token server speaks plain http, where a token would be seen",
-                at: "\(address)")
+                at: "\(address)", suggestion: "set its realm to an https:// address")
         }
         // In the clear, a password goes to nobody but the host that it is kept for.
         let isTold = address.origin.isSecure || address.origin.host.name == origin.host.name

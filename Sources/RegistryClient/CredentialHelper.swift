@@ -34,7 +34,9 @@ struct CredentialHelper: Sendable {
         guard output.count <= Limit.answer, let json = try? JSONValue(parsing: output),
             let user = json["Username"]?.text, let secret = json["Secret"]?.text
         else {
-            throw Failure(.notSignedIn, "\(program) answered with something that is no credential")
+            throw Failure(
+                .notSignedIn, "\(program) answered with something that is no credential", at: program,
+                suggestion: "see what `\(program) get` prints, or name another file with --auth-file")
         }
         return user == "<token>" ? .identityToken(secret) : .password(user: user, password: secret)
     }
@@ -52,7 +54,10 @@ struct CredentialHelper: Sendable {
         return try await withTaskCancellationHandler {
             try await Blocking.run {
                 do { try process.run() } catch {
-                    throw Failure(.toolMissing, "\(program) cannot be run", cause: error)
+                    throw Failure(
+                        .toolMissing, "\(program) cannot be run", at: program,
+                        suggestion: "install it, or take it out of credHelpers and credsStore in "
+                            + "~/.docker/config.json", cause: error)
                 }
                 let deadline = DispatchWorkItem { running.stop() }
                 DispatchQueue.global().asyncAfter(

@@ -42,7 +42,8 @@ package struct DockerConfig: Hashable, Sendable {
         }
 
         func holds(_ host: RegistryHost, _ repository: String) -> Bool {
-            self.host == host.description
+            (self.host == host.description
+                || host.isDockerHub && ((try? RegistryHost(parsing: self.host))?.isDockerHub ?? false))
                 && (path.isEmpty || repository == path || repository.hasPrefix(path + "/"))
         }
     }
@@ -117,6 +118,6 @@ package struct DockerConfig: Hashable, Sendable {
         let name = known.filter { $0.holds(host, repository) }.map(\.key).max {
             $0.utf8.count < $1.utf8.count
         }
-        return .helper(store, server: name ?? host.description)
+        return .helper(store, server: name ?? host.helperServer)
     }
 }

@@ -99,8 +99,11 @@ struct Download: ~Copyable {
         default:
             throw await Refusal.failure(answer, "fetching blob \(blob.digest.short) of \(repository.place)")
         }
+        let world = repository.connection.world
+        var pace = Pace(now: world.now())
         do {
             for try await part in answer.response.body {
+                guard pace.holds(part.readableBytes, now: world.now()) else { throw Download.tooSlow }
                 try part.withUnsafeReadableBytes { bytes in
                     guard digest.count + bytes.count <= end else { throw repository.wrongDigest(blob) }
                     digest.update(bytes)
@@ -111,12 +114,17 @@ struct Download: ~Copyable {
             }
         } catch let failure as Failure {
             throw failure
+        } catch let trouble as NoAnswer {
+            throw trouble
         } catch {
             try Task.checkCancellation()
             throw NoAnswer(reason: "the connection broke in the middle of a blob")
         }
         guard digest.count == end else { throw NoAnswer(reason: "a blob broke off") }
     }
+
+    private static let tooSlow = NoAnswer(
+        reason: "less than \(Pace.Limit.leastBytes >> 10) KiB of a blob came in \(Pace.Limit.window)")
 
     /// Begins again, with nothing but what the registry has.
     private mutating func restart() throws {

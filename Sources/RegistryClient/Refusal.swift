@@ -29,7 +29,10 @@ enum Refusal {
                 suggestion: "come back later, or sign in: who is known may often ask more")
         default:
             return Failure(
-                .registryRefused, "\(doing): the registry answered \(status)\(said)", at: place)
+                .registryRefused, "\(doing): the registry answered \(status)\(said)", at: place,
+                suggestion: status >= 500
+                    ? "try again later; the registry's own log says more"
+                    : "see that the address is a registry's, and what its log says")
         }
     }
 

@@ -44,6 +44,29 @@ package struct RegistryHost: Hashable, Sendable, Comparable, CustomStringConvert
 
     package var description: String { port.map { "\(name):\($0)" } ?? name }
 
+    /// Docker Hub, by the name that people write.
+    private static let dockerHub = "docker.io"
+    /// Where Docker Hub listens; its website is at `docker.io`.
+    private static let dockerHubItself = "registry-1.docker.io"
+    /// What tools call it: `docker login` writes `https://index.docker.io/v1/`.
+    private static let dockerHubNames: Set = [dockerHub, "index.docker.io", dockerHubItself]
+    /// The folder of the images that have no folder: `docker.io/nginx` is `docker.io/library/nginx`.
+    static let dockerHubFolder = "library"
+
+    /// Whether it is Docker Hub, by any of its names.
+    package var isDockerHub: Bool { port == nil && RegistryHost.dockerHubNames.contains(name) }
+
+    /// The host that connections go to.
+    var endpoint: RegistryHost { isDockerHub ? RegistryHost(RegistryHost.dockerHubItself) : self }
+
+    /// The same for all names of one registry: what credentials belong to.
+    var canonical: RegistryHost { isDockerHub ? RegistryHost(RegistryHost.dockerHub) : self }
+
+    /// What helper programs know it by where nobody said otherwise.
+    var helperServer: String { isDockerHub ? "https://index.docker.io/v1/" : description }
+
+    private init(_ name: String) { (self.name, port) = (name, nil) }
+
     /// Whether it can only be this machine: then nobody listens in on plain HTTP.
     package var isLoopback: Bool {
         if name == "localhost" || name.hasSuffix(".localhost") || name == "[::1]" { return true }
@@ -117,9 +140,10 @@ package struct RegistryReference: Hashable, Sendable, CustomStringConvertible {
         guard let slash = text.firstIndex(of: "/") else {
             throw Failure(
                 .invalidArgument, "\"\(text.prefix(120))\" names no repository of a registry",
-                suggestion: "write the registry too, such as registry.example/team/app:v1")
+                suggestion: "write the registry too, such as registry.example/team/app:v1, or docker.io/"
+                    + "\(RegistryHost.dockerHubFolder)/\(text.prefix(120)) for Docker Hub's")
         }
-        host = try RegistryHost(parsing: String(text[..<slash]))
+        host = try RegistryHost(parsing: String(text[..<slash])).canonical
         var rest = text[text.index(after: slash)...]
         if let at = rest.firstIndex(of: "@") {
             let digest = String(rest[rest.index(after: at)...])
@@ -135,7 +159,8 @@ package struct RegistryReference: Hashable, Sendable, CustomStringConvertible {
             tag = try ImageTag(String(rest[rest.index(after: colon)...]))
             rest = rest[..<colon]
         }
-        repository = try RepositoryName(String(rest))
+        let isShort = host.isDockerHub && !rest.contains("/")
+        repository = try RepositoryName((isShort ? RegistryHost.dockerHubFolder + "/" : "") + rest)
     }
 
     /// What a manifest is asked for by: the digest where there is one, else the tag, else `latest`.

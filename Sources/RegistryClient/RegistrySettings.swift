@@ -32,7 +32,7 @@ package struct RegistrySettings: Sendable {
         } else {
             isPlain = host.isLoopback && host.port != 443 && authorities(for: host).isEmpty
         }
-        return WebAddress.Origin(isSecure: !isPlain, host: host)
+        return WebAddress.Origin(isSecure: !isPlain, host: host.endpoint)
     }
 
     /// PEM files that are trusted for a host besides the system's.

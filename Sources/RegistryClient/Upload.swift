@@ -41,7 +41,8 @@ struct Upload {
         throw Failure(
             .registryRefused,
             "the registry did not take a blob in \(Upload.longestSessions) tries; the last answer was "
-                + (last.map { "\($0)" } ?? "none"), at: repository.place)
+                + (last.map { "\($0)" } ?? "none"), at: repository.place,
+            suggestion: "try again later; if it goes on, ask whoever runs the registry what its log says")
     }
 
     private func open() async throws -> Session {
@@ -61,7 +62,8 @@ struct Upload {
     private func location(_ answer: Answer) throws -> WebAddress {
         guard let location = answer.header("Location") else {
             throw Failure(
-                .registryRefused, "the registry does not say where to upload to", at: repository.place)
+                .registryRefused, "the registry does not say where to upload to", at: repository.place,
+                suggestion: "see that a proxy before it passes the Location header on")
         }
         return try answer.address.resolving(location)
     }
@@ -88,7 +90,8 @@ struct Upload {
                     throw Failure(
                         .registryRefused,
                         "the registry took nothing of a chunk, \(standstill) times in a row",
-                        at: repository.place)
+                        at: repository.place,
+                        suggestion: "try again later; see that the registry's disk is not full")
                 }
             }
         }

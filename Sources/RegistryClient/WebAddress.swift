@@ -44,7 +44,10 @@ package struct WebAddress: Hashable, Sendable, CustomStringConvertible {
     /// Reads an absolute address; refuses user names in it, which would be credentials in a log.
     package init(parsing text: String) throws {
         func refuse(_ why: String) -> Failure {
-            Failure(.registryRefused, "a registry gave an address that cannot be used: \(why)")
+            Failure(
+                .registryRefused, "a registry gave an address that cannot be used: \(why)",
+                at: String(text.prefix { $0 != "?" && $0 != "@" }.prefix(120)),
+                suggestion: "tell whoever runs the registry, or the proxy before it")
         }
         let lowercase = text.prefix(8).lowercased()
         let isSecure = lowercase == "https://"

@@ -139,7 +139,9 @@ package struct ContentStore: ImageStore {
             if flock(file, kind | LOCK_NB) == 0 { return try await body() }
             try await Task.sleep(for: ContentStore.lockPause)
         }
-        throw Failure(.timedOut, complaint, at: path)
+        throw Failure(
+            .timedOut, complaint, at: path,
+            suggestion: "see who holds it with `fuser \(path)`, and end what hangs")
     }
 
     /// Deletes the temporary files of processes that no longer run.

@@ -88,6 +88,8 @@ struct AccountsTests {
         let choices = [choice("/usr/bin/b", 5), choice("/usr/bin/a", 5), choice("/usr/bin/gawk", 10)]
         #expect(Alternative.chosen(choices).map(\.main.path) == ["/usr/bin/gawk"])
         #expect(Alternative.chosen(Array(choices.prefix(2))).map(\.main.path) == ["/usr/bin/a"])
+        let extremes = [choice("/usr/bin/least", .min), choice("/usr/bin/most", .max)]
+        #expect(Alternative.chosen(extremes).map(\.main.path) == ["/usr/bin/most"])
         #expect(Alternative(parsing: ["--install", "/x", "x"]) == nil)
     }
 

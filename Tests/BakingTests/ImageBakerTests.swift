@@ -74,6 +74,52 @@ import Testing
         )
     }
 
+    @Test
+    func `a certificate of the recipe is trusted as those of packages are, and only where it is asked for`()
+        async throws
+    {
+        let bench = try BakeBench()
+        func make(_ name: String) async throws -> String {
+            let (key, file) = (bench.folder.path + "/key.pem", bench.folder.path + "/\(name).crt")
+            let made = try await CommandRunner.run(
+                Command(
+                    "openssl",
+                    [
+                        "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj",
+                        "/CN=\(name)", "-keyout", key, "-out", file,
+                    ]), package: "openssl", timeout: .seconds(60))
+            #expect(made.status == 0)
+            return String(decoding: try HostFiles.read(file, limit: 1 << 16), as: UTF8.self)
+        }
+        let (vendor, company) = (try await make("vendor"), try await make("company"))
+        var trust = PackageMaker("ca-certificates")
+        trust.file("usr/share/ca-certificates/vendor.crt", vendor)
+        let packages = PackageMaker.small + [trust]
+        try bench.folder.write("debian/pool/ca-certificates.deb", trust.bytes)
+        try bench.folder.write("spec/company.pem", company)
+        let before = try await bench.bake(packages: packages)
+        let rule = FileRule(from: "company.pem", to: "/usr/local/share/ca-certificates/company.crt")
+        let result = try await bench.bake(try bench.recipe(files: [rule]), packages: packages)
+        #expect(result.notes.isEmpty)
+        let tree = try ImageContents(result.image.digest, store: bench.store).tree
+        let bundle = try #require(try tree.file(at: "etc/ssl/certs/ca-certificates.crt"))
+        #expect(Array(bundle.content) == Array((vendor + company).utf8))
+        let link = try tree.file(at: "etc/ssl/certs/company.pem")?.entry.link
+        #expect(link == "/usr/local/share/ca-certificates/company.crt")
+        let hash = try CertificateName.hash(pem: Array(company.utf8))
+        #expect(try tree.file(at: "etc/ssl/certs/\(hash).0")?.entry.link == "company.pem")
+        // Others than such recipes get the image that they always got.
+        #expect(try await bench.bake(packages: packages).image == before.image)
+        // Without the package that makes it trusted, it is said.
+        #expect(try await bench.bake(try bench.recipe(files: [rule])).notes.count == 1)
+        try bench.folder.write("spec/company.pem", "no certificate")
+        let found = await failures {
+            _ = try await bench.bake(try bench.recipe(files: [rule]), packages: packages)
+        }
+        #expect(found.first?.place == "image.files[0]" && found.first?.suggestion != nil)
+    }
+
     @Test func `an unchanged bake answers from the store, one changed file makes one new layer`() async throws
     {
         let bench = try BakeBench()

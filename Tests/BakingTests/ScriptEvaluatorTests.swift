@@ -190,4 +190,17 @@ struct ScriptEvaluatorTests {
     func `patterns fit as in a shell`(pattern: String, text: String, fits: Bool) {
         #expect(ShellPattern.matches(pattern, text) == fits)
     }
+
+    /// Each ends, and quickly, although it was written to do harm.
+    @Test(arguments: [
+        "for i in $(seq 0 -9223372036854775808); do mkdir /srv/$i; done",
+        "for i in $(seq -9223372036854775807 9223372036854775807); do mkdir /srv/$i; done",
+        "for i in $(seq 9223372036854775806 9223372036854775807); do :; done",
+        "for i in $(seq 9223372036854775807 -9223372036854775808 9223372036854775807); do :; done",
+        "x=0123456789abcdef; while :; do x=$x$x; done", "x=0123456789abcdef; while :; do x=\"$x $x\"; done",
+        "set -- a b; while :; do set -- \"$@\" \"$@\"; done", "x=a; while :; do x=\"$x $x\"; set -- $x; done",
+        "update-alternatives --install /usr/bin/x x /bin/tool -9223372036854775808",
+    ]) func `a script fills no memory and counts beyond no number`(script: String) throws {
+        _ = try run(script)
+    }
 }

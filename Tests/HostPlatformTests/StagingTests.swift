@@ -24,6 +24,24 @@ import Testing
         }
     }
 
+    /// Set-id programs and devices are written there.
+    @Test func `nobody else may enter what an image is unpacked in, on disk or in memory`() throws {
+        try Self.withRoot { root in
+            let work = root.path + "/work"
+            let inMemory = Staging(root, places: ["/dev/shm"]).makeFolder("b", for: 1 << 10)
+            defer { inMemory.map { try? Files.removeTree($0) } }
+            func mode(_ path: String) -> mode_t {
+                var info = stat()
+                return stat(path, &info) == 0 ? info.st_mode & 0o777 : 0
+            }
+            for place in [nil, inMemory] {
+                let tree = try RootFileSystem.makeTree(work: work, inMemory: place)
+                #expect(mode(tree) == 0o755)
+                #expect(mode(String(tree.dropLast("/tree".count))) == 0o700 && mode(work) == 0o700)
+            }
+        }
+    }
+
     @Test func `large content, and content for which there is no memory, stays on disk`() throws {
         try Self.withRoot { root in
             #expect(Staging(root, places: ["/dev/shm"]).makeFolder("a", for: Staging.largest + 1) == nil)

@@ -40,6 +40,42 @@ import Testing
         #expect(read.first?.1 == Array(content.utf8))
     }
 
+    @Test(
+        arguments: [
+            (["user.a": 64 << 10], true), (["user.a": (64 << 10) + 1], false),
+            (["user." + String(repeating: "n", count: 251): 1], false),
+            (Dictionary(uniqueKeysWithValues: (0..<17).map { ("user.\($0)", 63 << 10) }), false),
+        ] as [([String: Int], Bool)]) func `attributes are as large as a kernel takes them, and no larger`(
+            sizes: [String: Int], isFine: Bool
+        ) throws
+    {
+        let entry = TarEntry(
+            path: "a", kind: .file, attributes: sizes.mapValues { [UInt8](repeating: 1, count: $0) })
+        let bytes = tar([(entry, "")])
+        if isFine {
+            #expect(try readTar(bytes).count == 1)
+        } else {
+            #expect(code { _ = try readTar(bytes) } == .corruptArchive)
+        }
+    }
+
+    @Test func `one global header does not fill the memory with its attributes for each member`() throws {
+        // 1 MiB for each of a hundred members.
+        let attributes = Dictionary(
+            uniqueKeysWithValues: (0..<16).map { ("user.\($0)", [UInt8](repeating: 1, count: 62 << 10)) })
+        var header = tar([(TarEntry(path: "a", kind: .file, attributes: attributes), "")])
+        let type = 156
+        #expect(header[type] == UInt8(ascii: "x"))
+        header[type] = UInt8(ascii: "g")
+        // The checksum: one letter less.
+        let sum = Int(String(decoding: header[148..<154], as: UTF8.self), radix: 8)! - 17
+        header.replaceSubrange(148..<154, with: Array(("000000" + String(sum, radix: 8)).suffix(6).utf8))
+        let members = (0..<100).map { (TarEntry(path: "m\($0)", kind: .file), "") }
+        let end = header.count - 1024 - 512
+        let bytes = Array(header[..<end]) + tar(members)
+        #expect(code { _ = try readTar(bytes) } == .corruptArchive)
+    }
+
     @Test func `GNU tar lists what is written, and GNU and PAX archives of it are read`() throws {
         let folder = try TemporaryFolder()
         let members = TarTests.entries.map { ($0, $0.kind == .file ? "x" : "") }

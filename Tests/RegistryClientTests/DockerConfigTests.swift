@@ -37,6 +37,23 @@ import Testing
         #expect(config.entry(for: try RegistryHost(parsing: host), repository: repository) == expected)
     }
 
+    /// `docker login` writes the address of an API that is gone; podman writes the name.
+    @Test(arguments: ["https://index.docker.io/v1/", "docker.io", "registry-1.docker.io"])
+    func `credentials of Docker Hub are found by any of its names`(key: String) throws {
+        let file = #"{"auths": {"\#(key)": {"auth": "\#(DockerConfigTests.base64("ann:p"))"}}}"#
+        let config = try DockerConfig(parsing: Array(file.utf8), place: "config.json")
+        for name in ["docker.io", "index.docker.io", "registry-1.docker.io"] {
+            #expect(
+                config.entry(for: try RegistryHost(parsing: name), repository: "library/nginx")
+                    == .credential(.password(user: "ann", password: "p")), "\(name)")
+        }
+        #expect(config.entry(for: try RegistryHost(parsing: "registry.example"), repository: "a") == nil)
+        let helped = try DockerConfig(parsing: Array(#"{"credsStore": "pass"}"#.utf8), place: "config.json")
+        #expect(
+            helped.entry(for: try RegistryHost(parsing: "docker.io"), repository: "a")
+                == .helper("pass", server: "https://index.docker.io/v1/"))
+    }
+
     @Test(arguments: [
         "", "[]", "{", #"{"auths": {"a": {"auth": "%%"}}}"#, #"{"auths": {"a": {"auth": "YWJj"}}}"#,
         #"{"credHelpers": {"a": "../../bin/sh"}}"#, #"{"credHelpers": {"a": "x y"}}"#,

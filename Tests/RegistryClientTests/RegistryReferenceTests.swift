@@ -11,6 +11,10 @@ private let hex = String(repeating: "ab", count: 32)
         ("localhost/app:v1", "localhost/app:v1", "v1"),
         ("LOCALHOST:5000/team/a/b_c--d:V.1-x", "localhost:5000/team/a/b_c--d:V.1-x", "V.1-x"),
         ("[::1]:5000/app:v1", "[::1]:5000/app:v1", "v1"),
+        ("docker.io/nginx:1.27", "docker.io/library/nginx:1.27", "1.27"),
+        ("index.docker.io/library/nginx", "docker.io/library/nginx", "latest"),
+        ("registry-1.docker.io/team/app:v1", "docker.io/team/app:v1", "v1"),
+        ("docker.io.example/nginx:1", "docker.io.example/nginx:1", "1"),
         ("registry.example/app@sha256:\(hex)", "registry.example/app@sha256:\(hex)", "sha256:\(hex)"),
         ("registry.example/app:v1@sha256:\(hex)", "registry.example/app:v1@sha256:\(hex)", "sha256:\(hex)"),
     ]) func `a reference is read and written`(text: String, written: String, manifest: String) throws {
@@ -31,6 +35,16 @@ private let hex = String(repeating: "ab", count: 32)
         let failure = #expect(throws: Failure.self) { try RegistryReference(parsing: text) }
         #expect(failure?.exitCode == 2)
         #expect(failure?.suggestion != nil)
+    }
+
+    /// docker.io itself is a website.
+    @Test(arguments: [
+        ("docker.io/library/nginx", "https://registry-1.docker.io"),
+        ("registry.example/app", "https://registry.example"),
+        ("localhost:5000/app", "http://localhost:5000"),
+    ]) func `a registry is spoken to where it listens`(text: String, origin: String) throws {
+        let reference = try RegistryReference(parsing: text)
+        #expect(RegistrySettings().origin(of: reference.host).description == origin)
     }
 
     @Test(arguments: [

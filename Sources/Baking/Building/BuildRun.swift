@@ -81,7 +81,9 @@ struct BuildRun {
                     suggestion: "give it to another user")
             }
             guard entry.kind != .characterDevice, entry.kind != .blockDevice else {
-                throw Failure(.unsafePath, "it is a device: /\(entry.path)")
+                throw Failure(
+                    .unsafePath, "it is a device: /\(entry.path)",
+                    suggestion: "leave out the package that brings it: a build step needs no devices")
             }
         }
     }
@@ -123,6 +125,7 @@ struct BuildRun {
         return Failure(
             .commandFailed,
             "its command ended with \(outcome.status)"
-                + (lines.isEmpty ? " and said nothing" : "; it said last:\n    \(lines)"))
+                + (lines.isEmpty ? " and said nothing" : "; it said last:\n    \(lines)"),
+            suggestion: "mend `run`, or give the step the packages and files that its command misses")
     }
 }
