@@ -6,6 +6,7 @@ internal import GateClient
 internal import HostPlatform
 internal import Logging
 internal import Model
+internal import Ports
 internal import ServiceLifecycle
 internal import Storage
 internal import UnixSignals

@@ -13,7 +13,7 @@ extension OnThisHost {
 
         /// The registry that Debian ships, in a folder of a site, for as long as the body takes.
         private func withRegistry(_ site: Site, _ body: (_ address: String) throws -> Void) throws {
-            let address = "127.0.0.1:\(Site.freePort())"
+            let address = "127.0.0.1:\(freePort())"
             try """
             version: 0.1
             log: {level: error, accesslog: {disabled: true}}
