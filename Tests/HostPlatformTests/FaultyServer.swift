@@ -69,6 +69,8 @@ final class FaultyServer: Sendable {
             guard text.contains("\r\n\r\n") else { continue }
             pending = []
             guard answer(String(text.split(separator: " ")[1]), connection) else { return }
+            // Whoever asks without HAProxy's HTTP in between waits for the end.
+            if text.lowercased().contains("connection: close") { return }
         }
     }
 
