@@ -90,6 +90,7 @@ struct BaseImageBuilder: Sendable {
             warnings: outcome.warnings, notes: outcome.notes, traced: outcome.traced,
             entries: entries.values.sorted { TarEntry.precedes($0.path, $1.path) })
         try store.cache(key(lock), base.encoded())
+        try store.cache(EffectMakers.key(effects.digest), EffectMakers(outcome.tree.makers).encoded)
         return base
     }
 
@@ -162,8 +163,18 @@ final class FragmentContents {
         let source = entry.kind == .hardLink ? entry.link : path
         if entry.kind != .file, entry.kind != .hardLink { return [] }
         if let kept = fragment.kept[source] { return kept }
-        if last?.package != package { last = (package, try unpack(fragment)) }
+        // To unpack a large package for one file takes longer than to follow all scripts: what they read is remembered.
+        var key = ByteWriter()
+        key.put(fragment.layer.digest)
+        key.put(source)
+        let name = "content/" + Digest.sha256(key.bytes).hex
+        if last?.package != package {
+            if let known = store.cached(name) { return known }
+            last = (package, try unpack(fragment))
+        }
         guard let unpacked = last?.unpacked, let place = unpacked.places[source] else { return [] }
-        return Array(unpacked.tar.bytes[place])
+        let content = Array(unpacked.tar.bytes[place])
+        if content.count <= EffectTree.Limit.readBytes { try store.cache(name, content) }
+        return content
     }
 }

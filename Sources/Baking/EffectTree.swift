@@ -28,6 +28,10 @@ struct EffectTree: Equatable {
     /// The names in every folder of the packages.
     private let children: [String: [String]]
     private(set) var changes: [String: Change] = [:]
+    /// Whose script works on the tree now: `nginx-common postinst`; nil where something is made for the whole image.
+    var maker: String?
+    /// Who changed each path last, where a script did.
+    private(set) var makers: [String: String] = [:]
     /// What packages hold and a script took away.
     private(set) var gone: Set<String> = []
     /// The time that files made here get: the newest date of a package, so that it is no clock's.
@@ -252,7 +256,7 @@ struct EffectTree: Equatable {
         default: return false
         }
         change.entry.path = place
-        changes[place] = change
+        put(change)
         return remove("/" + source)
     }
 
@@ -263,10 +267,13 @@ struct EffectTree: Equatable {
         }.sorted(by: TarEntry.precedes)
     }
 
-    mutating func put(_ change: Change) { changes[change.entry.path] = change }
+    mutating func put(_ change: Change) {
+        changes[change.entry.path] = change
+        if let maker { makers[change.entry.path] = maker }
+    }
 
     private mutating func set(_ entry: TarEntry, _ content: Change.Content) {
-        changes[entry.path] = Change(entry: entry, content: content)
+        put(Change(entry: entry, content: content))
     }
 
     private func place(for path: String) -> String? {
@@ -287,7 +294,7 @@ struct EffectTree: Equatable {
         if changes[target] == nil, entry.kind == .file { change.content = .packaged(path: target) }
         let before = change
         body(&change)
-        if change != before || changes[target] != nil { changes[target] = change }
+        if change != before || changes[target] != nil { put(change) }
         return true
     }
 }

@@ -7,8 +7,9 @@ package struct ImageContents {
     /// Where a layer comes from.
     package enum Origin: Hashable, Sendable {
         case packages([String])
-        /// What the packages' scripts would have done.
-        case effects
+        /// What the packages' scripts would have done. Of one file: whose script, `nginx-common postinst` or, where it
+        /// was run, `lighttpd traced`; known where this store baked the image. nil: what is made for the whole image, or it is not known.
+        case effects(maker: String? = nil)
         /// Results of the recipe's build steps, by what those are called.
         case built([String])
         /// `files:` of the recipe.
@@ -25,6 +26,7 @@ package struct ImageContents {
     let tree: FileTree
     let files: PathTable<ImageFile>
     private let built: BuildOrigin?
+    private let makers: EffectMakers?
     /// The packages whose lists of files name a path.
     private let owners: [String: [String]]
 
@@ -57,6 +59,9 @@ package struct ImageContents {
             if let built, layer.digest == built.layer { origins[place] = .built(built.labels) }
         }
         self.origins = origins
+        makers = zip(origins, image.layers).lazy.filter { $0.0 == .effects() }
+            .compactMap { store.cached(EffectMakers.key($0.1.digest)) }.first
+            .flatMap { EffectMakers(decoding: $0) }
     }
 
     // MARK: Packages
@@ -147,7 +152,7 @@ package struct ImageContents {
             if !names.isEmpty { return .packages(names.sorted()) }
             if let below, place < below { return .unknown }
             if last == count || below.map({ last < $0 }) ?? false { return below == nil ? .unknown : .recipe }
-            return place == last + 1 ? .effects : place > last ? .recipe : .unknown
+            return place == last + 1 ? .effects() : place > last ? .recipe : .unknown
         }
     }
 
@@ -178,6 +183,7 @@ package struct ImageContents {
         }
         var origin = origins[file.layer]
         if case .built = origin, let label = built?.label(of: path) { origin = .built([label]) }
+        if case .effects = origin { origin = .effects(maker: makers?.names[path]) }
         var packages = owners[path] ?? []
         if packages.isEmpty, case .packages(let names) = origin, names.count == 1 { packages = names }
         return (origin, packages.sorted(), file.layer, file.entry.summary)

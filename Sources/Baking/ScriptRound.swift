@@ -51,7 +51,9 @@ struct ScriptRound {
                     let mode = rules.packages[package.name]?.mode ?? rules.others
                     // What a script did that is then run instead must not count.
                     let before = mode == .traced ? effects : nil
+                    effects.tree.maker = "\(package.name) \(name)"
                     let result = follow(script, name, of: package, &effects)
+                    effects.tree.maker = nil
                     let missed = result?.unhandled.map { "line \($0.line): \($0.text)" } ?? []
                     if let before, !missed.isEmpty {
                         effects = before
@@ -72,6 +74,7 @@ struct ScriptRound {
                 }
             }
         }
+        report.notes += SharedCache.notes(packages, traced: traced)
         report.notes.sort(by: TarEntry.precedes)
         if !refused.isEmpty { throw Failures(refused.sorted { $0.key < $1.key }.map(ScriptRound.refuse)) }
         return report
@@ -115,7 +118,9 @@ struct ScriptRound {
                 packages, architecture: architecture, ids: ids, below: below, [], &accounts)
             return PackageTracer.World(tree: world.tree, accounts: accounts)
         }
+        effects.tree.maker = "\(package.name) traced"
         effects.take(record)
+        effects.tree.maker = nil
         report.traced.append(package.name)
         for note in record.notes where !report.notes.contains(note) { report.notes.append(note) }
     }

@@ -73,7 +73,8 @@ struct StateRule: Hashable {
     ]
 }
 
-/// What scripts do that means nothing in an image, with the reason: it is left out without a word.
+/// What scripts do that means nothing in an image, with the reason: it is left out without a word. `SharedCache` speaks
+/// of the few that an image may miss.
 enum LeftOut {
     /// Reasons by program.
     static func reason(_ program: String) -> String? { table[program] }
@@ -86,16 +87,17 @@ enum LeftOut {
     }
 
     private static let cache = "a cache that its program works without, and that holds times of its making"
+    private static let shared = "made from what all packages bring, and told of where one brings something"
     private static let machine = "it speaks to a machine that runs, or to its kernel"
     private static let upgrade =
         "it tidies up after earlier releases; a first installation has nothing of them"
 
     static let table: [String: String] = [
         "pg_updateaptconfig": "a list for apt of packages to keep; nothing is installed in an image later",
-        "fc-cache": cache, "gtk-update-icon-cache": cache, "update-icon-caches": cache, "mandb": cache,
+        "gtk-update-icon-cache": cache, "update-icon-caches": cache, "mandb": cache,
         "update-gtk-immodules": cache, "gtk-query-immodules-2.0": cache, "gtk-query-immodules-3.0": cache,
-        "glib-compile-schemas": "only desktop programs ask for schemas, and those of servers bring none",
-        "gio-querymodules": cache, "gdk-pixbuf-query-loaders": cache, "update-mime-database": cache,
+        "fc-cache": shared, "gdk-pixbuf-query-loaders": shared, "gio-querymodules": shared,
+        "glib-compile-schemas": shared, "update-mime-database": shared,
         "update-desktop-database": cache, "update-catalog": "SGML catalogues, which only document tools read",
         "update-xmlcatalog": "XML catalogues, which only document tools read",
         "update-binfmts": machine, "apparmor_parser": machine, "udevadm": machine, "sysctl": machine,

@@ -3,6 +3,7 @@ import Glibc
 import ImageFormat
 import Model
 import Testing
+import TestKit
 
 @testable import Baking
 
@@ -104,7 +105,7 @@ import Testing
         let bench = try Bench([BelowPackagesTests.server])
         let contents = try bench.contents(try await bench.bake([BelowPackagesTests.server]))
         #expect(contents.packages.map(\.name) == ["libc6", "server"])
-        #expect(contents.origins == [.unknown, .packages(["server"]), .effects])
+        #expect(contents.origins == [.unknown, .packages(["server"]), .effects()])
     }
 
     @Test func `the same lock gives the same image, also from what is remembered`() async throws {

@@ -2,6 +2,7 @@ import Foundation
 import ImageFormat
 import Model
 import Testing
+import TestKit
 
 @testable import Baking
 
@@ -31,15 +32,16 @@ import Testing
         #expect(contents.distribution == ImageDistribution(id: "debian", version: "12"))
         #expect(
             contents.origins == [
-                .packages(["base-files"]), .packages(["base-passwd"]), .packages(["server"]), .effects,
+                .packages(["base-files"]), .packages(["base-passwd"]), .packages(["server"]), .effects(),
                 .recipe,
             ])
     }
 
     @Test(arguments: [
         ("/etc/server.conf", ImageContents.Origin.packages(["server"]), ["server"]),
-        ("bin/server", .packages(["server"]), ["server"]), ("/etc/passwd", .effects, []),
-        ("/var/lib/server", .effects, []), ("/srv/www/index.html", .recipe, []), ("/bin", .effects, []),
+        ("bin/server", .packages(["server"]), ["server"]), ("/etc/passwd", .effects(), []),
+        ("/var/lib/server", .effects(maker: "server postinst"), []), ("/srv/www/index.html", .recipe, []),
+        ("/bin", .effects(), []),
     ])
     func `what put a file into an image is told`(
         path: String, origin: ImageContents.Origin, names: [String]

@@ -2,6 +2,7 @@ import Glibc
 import ImageFormat
 import Model
 import Testing
+import TestKit
 
 @testable import Baking
 
@@ -55,10 +56,17 @@ import Testing
         bench: BakeBench? = nil
     ) async throws -> Baked {
         let packages = try packages(script, preinst: preinst)
-        let bench = try bench ?? BakeBench(packages)
+        return try await bake(
+            packages, rules: rules ?? ScriptRules(packages: ["server": ScriptRule(.traced)]), base: base,
+            bench: try bench ?? BakeBench(packages))
+    }
+
+    private static func bake(
+        _ packages: [PackageMaker], rules: ScriptRules, base: Recipe.Base = .essential, bench: BakeBench
+    ) async throws -> Baked {
         var recipe = try bench.recipe(user: "root", files: [])
         recipe.base = base
-        recipe.scripts = rules ?? ScriptRules(packages: ["server": ScriptRule(.traced)])
+        recipe.scripts = rules
         var lock = try PackageMaker.lock(packages)
         lock.base = base
         lock.scripts = recipe.scripts.decisive
@@ -80,6 +88,36 @@ import Testing
 
     private static func refusal(_ script: String, rules: ScriptRules? = nil) async -> [Failure] {
         await failures { _ = try await bake(script, rules: rules) }
+    }
+
+    @Test func `a cache of what all packages bring is made by a traced package, and spoken of elsewhere`()
+        async throws
+    {
+        var packages = PackageMaker.small
+        var tools = try PackageMaker.tools(["cat", "env", "ls", "sh"])
+        tools.file(
+            "usr/bin/fc-cache",
+            "#!/bin/sh\nls /usr/share/fonts/truetype > /var/cache/fontconfig/list\n", mode: 0o755)
+        packages[2].scripts = ["postinst": "#!/bin/sh\nset -e\nfc-cache -s\n"]
+        packages[2].folder("var/cache/fontconfig")
+        packages[2].fields = ["Depends: tools"]
+        var font = PackageMaker("zz-font")
+        font.file("usr/share/fonts/truetype/one.ttf", "font")
+        packages += [tools, font]
+        let bench = try BakeBench(packages)
+        let read = try await TracingTests.bake(packages, rules: ScriptRules(), bench: bench)
+        #expect(read.entries["var/cache/fontconfig/list"] == nil)
+        let note = try #require(read.result.notes.first { $0.contains("fc-cache") })
+        #expect(note.hasPrefix("server: the list of fonts of zz-font, by fc-cache, is not made: "))
+        #expect(note.hasSuffix("write `base: essential` and `scripts: {server: traced}`"))
+        let traced = try await TracingTests.bake(
+            packages, rules: ScriptRules(packages: ["server": ScriptRule(.traced)]), bench: bench)
+        #expect(try traced.text("var/cache/fontconfig/list") == "one.ttf\n")
+        #expect(!traced.result.notes.contains { $0.contains("fc-cache") })
+        // Nobody brings a font: nothing lacks.
+        let without = Array(packages.dropLast())
+        let plain = try await TracingTests.bake(without, rules: ScriptRules(), bench: BakeBench(without))
+        #expect(!plain.result.notes.contains { $0.contains("fc-cache") })
     }
 
     @Test func `what scripts changed is in the image, by names, with the package's time`() async throws {

@@ -109,6 +109,50 @@ extension OnThisHost {
             #expect(site.leftovers().isEmpty, "\(site.leftovers())")
         }
 
+        @Test func `caches that triggers ask for are made by their packages' own programs, or spoken of`()
+            throws
+        {
+            let site = try Site(inMemory: true)
+            let makers = ["libglib2.0-0", "libgdk-pixbuf-2.0-0", "fontconfig", "shared-mime-info"]
+            let packages =
+                ["gsettings-desktop-schemas", "libglib2.0-bin", "librsvg2-common", "fonts-dejavu-core"]
+                + makers
+            let read = try TracedPackageTests.bake(packages, scripts: "{default: effects}", in: site)
+            let notes = try read.decoded(Answer.self).notes
+            for maker in makers {
+                #expect(
+                    notes.contains {
+                        $0.hasPrefix(maker + ": ") && $0.contains("scripts: {\(maker): traced}")
+                    },
+                    "\(notes)")
+            }
+            let scripts = "{\(makers.map { "\($0): traced" }.joined(separator: ", "))}"
+            let result = try TracedPackageTests.bake(packages, scripts: scripts, in: site)
+            #expect(result.status == 0, "\(result.errors)\(result.output)")
+            let answer = try result.decoded(Answer.self)
+            #expect(answer.traced.sorted() == makers.sorted())
+            #expect(!answer.notes.contains { note in makers.contains { note.hasPrefix($0 + ": ") } })
+            // The programs that look things up in them, in the image itself.
+            let root = try TracedPackageTests.unpack("gsettings-desktop-schemas", in: site)
+            func inside(_ command: String) -> String {
+                shell("chroot '\(root)' /bin/sh -c '\(command)'").output
+            }
+            #expect(
+                inside("gsettings --schemadir /usr/share/glib-2.0/schemas list-schemas").contains(
+                    "org.gnome.desktop.interface"))
+            let loaders = inside("cat /usr/lib/*/gdk-pixbuf-2.0/2.10.0/loaders.cache")
+            #expect(loaders.contains("image/svg+xml"))
+            #expect(
+                inside("gio info -a standard::content-type /usr/share/mime/packages").contains(
+                    "inode/directory"))
+            #expect(inside("test -s /usr/share/mime/mime.cache && echo there") == "there\n")
+            // It says so of each folder of fonts whose list is as old as the folder.
+            let fonts = inside("fc-cache -v -s")
+            #expect(
+                fonts.contains("/usr/share/fonts/truetype/dejavu: skipping, existing cache is valid"),
+                "\(fonts)")
+        }
+
         @Test func `a mode of refused names the script, its lines and what to write`() throws {
             let site = try Site(inMemory: true)
             let result = try TracedPackageTests.bake(["lighttpd"], scripts: "{default: refused}", in: site)

@@ -101,6 +101,6 @@ enum TraceScope {
     private static let folders = [
         "var/lib/dpkg", "var/cache/debconf", "var/lib/ucf", "var/lib/systemd/deb-systemd-helper-enabled",
         "var/lib/systemd/deb-systemd-helper-masked", "var/cache/ldconfig", "var/cache/man",
-        "var/cache/fontconfig", "var/tmp", "root/.cache",
+        "var/tmp", "root/.cache",
     ]
 }

@@ -53,7 +53,7 @@ struct TraceRecord: Hashable {
     var notes: [String] = []
 
     /// Changes whenever the same scripts give another record.
-    static let version = 1
+    static let version = 2
 
     func encoded() -> [UInt8] {
         var writer = ByteWriter()

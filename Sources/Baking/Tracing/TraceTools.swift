@@ -18,7 +18,9 @@ enum TraceTools {
     ]
 
     /// Answered with success and not done: what they do means nothing in an image, or is made for the whole image.
-    static let quiet: Set<String> = Set(LeftOut.table.keys).subtracting(needed).union([
+    static let quiet: Set<String> = Set(LeftOut.table.keys).subtracting(needed).subtracting(
+        SharedCache.tools
+    ).union([
         "pam-auth-update", "systemd-tmpfiles",
     ])
 

@@ -93,6 +93,8 @@ extension ImageVerb {
 
         struct Answer: Encodable {
             var path: String; var detail: String; var made: String; var packages: [String]; var layer: Digest
+            /// Whose script made it, or would have: `nginx-common postinst`.
+            var script: String?
         }
 
         func run() async throws {
@@ -100,15 +102,16 @@ extension ImageVerb {
             let why = try contents.why(path)
             let layer = contents.image.layers[why.layer].digest
             let answer = Answer(
-                path: path, detail: why.detail, made: why.origin.name, packages: why.packages, layer: layer)
+                path: path, detail: why.detail, made: why.origin.name, packages: why.packages, layer: layer,
+                script: why.origin.script)
             guard output.output == .text else { return try Screen.answer(answer) }
             let also = why.packages.joined(separator: ", ")
             let source =
                 switch why.origin {
                 case .packages(let names):
                     "from the package \(also.isEmpty ? names.joined(separator: " or ") : also)"
-                case .effects:
-                    "made as the packages' scripts would have" + (also.isEmpty ? "" : ", from \(also)")
+                case .effects(let maker):
+                    ImageVerb.words(maker) + (also.isEmpty ? "" : ", from \(also)")
                 case .built(let steps):
                     "made by \(steps.joined(separator: " or "))"
                         + (also.isEmpty ? "" : ", in the place of \(also)'s")
@@ -160,7 +163,20 @@ extension ImageContents {
     }
 }
 
+extension ImageVerb {
+    /// Whose script made a file.
+    fileprivate static func words(_ maker: String?) -> String {
+        guard let maker else { return "made as the packages' scripts would have" }
+        let words = maker.split(separator: " ", maxSplits: 1).map(String.init)
+        return words.last == "traced"
+            ? "made by the scripts of \(words[0]), which were run"
+            : "made as \(words[0])'s \(words[1]) would have"
+    }
+}
+
 extension ImageContents.Origin {
+    fileprivate var script: String? { if case .effects(let maker) = self { maker } else { nil } }
+
     /// One word for programs.
     fileprivate var name: String {
         switch self {
