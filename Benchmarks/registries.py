@@ -1,5 +1,5 @@
 """Push and pull of an image of some hundred megabytes, beside skopeo, against a registry on this machine."""
-import json, os, shutil, subprocess, time, urllib.request
+import json, os, shutil, subprocess, tempfile, time, urllib.request
 
 from lib import *
 
@@ -11,8 +11,7 @@ class Registry:
     """Debian's docker-registry in a folder of its own."""
 
     def __enter__(self):
-        self.folder, self.port = f"{WORK}/registry", free_port()
-        os.makedirs(self.folder)
+        self.folder, self.port = tempfile.mkdtemp(prefix="registry-", dir=WORK), free_port()
         open(f"{self.folder}/config.yml", "w").write(
             "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
             f"storage: {{filesystem: {{rootdirectory: {self.folder}/data}}}}\n"
@@ -30,6 +29,7 @@ class Registry:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
+        self.forget()
 
     def forget(self):
         shutil.rmtree(f"{self.folder}/data", ignore_errors=True)

@@ -46,7 +46,13 @@ struct LayerJoin: Sendable {
 
     /// The layers of all groups, in their order.
     func layers(_ groups: LayerGroups) async throws -> [ImageLayer] {
-        try await inParallel(groups.groups, width: Limit.parallel) { try layer($0) }
+        // The largest first, so that none is left to run alone at the end.
+        let sizes = groups.groups.map { group in
+            group.count == 1 ? 0 : group.reduce(0) { $0 + $1.files.size }
+        }
+        let order = sizes.indices.sorted { (sizes[$0], $1) > (sizes[$1], $0) }
+        let layers = try await inParallel(order, width: Limit.parallel) { try layer(groups.groups[$0]) }
+        return zip(order, layers).sorted { $0.0 < $1.0 }.map(\.1)
     }
 
     private func layer(_ fragments: [PackageFragment]) throws -> ImageLayer {

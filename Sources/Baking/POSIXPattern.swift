@@ -12,6 +12,16 @@ final class POSIXPattern {
         guard regcomp(&compiled, text, flags) == 0 else { return nil }
     }
 
+    /// Whether anything in a line fits.
+    func fits(_ line: ArraySlice<UInt8>) -> Bool {
+        line.withUnsafeBytes { line in
+            var place = regmatch_t(rm_so: 0, rm_eo: regoff_t(line.count))
+            let start = line.baseAddress?.assumingMemoryBound(to: CChar.self)
+            return start.map { regexec(&compiled, $0, 0, &place, REG_STARTEND) == 0 }
+                ?? (regexec(&compiled, "", 0, &place, REG_STARTEND) == 0)
+        }
+    }
+
     deinit { regfree(&compiled) }
 
     /// The whole match and its groups, the first from `start` on; nil where nothing fits.

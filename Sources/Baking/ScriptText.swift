@@ -145,16 +145,21 @@ extension ScriptEvaluator {
             expressions.append(expression)
         }
         // By bytes: scripts look for a line in long lists, again and again.
-        var rows = text.utf8.split(separator: 0x0a, omittingEmptySubsequences: false)
-        if rows.last?.isEmpty == true { rows.removeLast() }
-        func fits(_ row: Substring.UTF8View) -> Bool {
-            let bytes = Array(row)
-            return expressions.contains { $0.match(bytes) != nil } != flags.contains("v")
+        var bytes = Array(text.utf8)
+        if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
+        let isInverted = flags.contains("v")
+        var found: [ArraySlice<UInt8>] = []
+        if !text.isEmpty {
+            for row in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            where expressions.contains(where: { $0.fits(row) }) != isInverted {
+                if flags.contains("q") { return ("", true) }
+                found.append(row)
+            }
         }
-        if flags.contains("q") { return ("", rows.contains(where: fits)) }
-        let found = rows.filter(fits)
-        let output = flags.contains("c") ? "\(found.count)\n" : found.map { "\(Substring($0))\n" }.joined()
-        return (output, !found.isEmpty)
+        let output =
+            flags.contains("c")
+            ? "\(found.count)\n" : found.map { String(decoding: $0, as: UTF8.self) + "\n" }.joined()
+        return (flags.contains("q") ? "" : output, !found.isEmpty)
     }
 
     /// `cut -d X -f N`.
