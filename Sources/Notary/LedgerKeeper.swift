@@ -6,6 +6,7 @@ internal import Trust
 package struct LedgerKeeper: Sendable {
     private let notary: Notary
     private let clock: any Clock
+    private let renewed: @Sendable (Notary) async throws -> Notary
     private let tell: @Sendable (_ warnings: [Failure], _ alarms: [Failure]) -> Void
 
     package enum Limit {
@@ -15,13 +16,18 @@ package struct LedgerKeeper: Sendable {
         static let longestWait = 64
     }
 
-    /// - Parameter tell: told what does not work and what tells of another log, each time that this changes
+    /// - Parameters:
+    ///   - renewed: gives what is to sign now, before each checkpoint: the key may have been replaced. Where it throws,
+    ///     the key of the beginning signs
+    ///   - tell: told what does not work and what tells of another log, each time that this changes
     package init(
         _ notary: Notary, clock: any Clock,
+        renewed: @escaping @Sendable (Notary) async throws -> Notary = { $0 },
         tell: @escaping @Sendable (_ warnings: [Failure], _ alarms: [Failure]) -> Void
     ) {
         self.notary = notary
         self.clock = clock
+        self.renewed = renewed
         self.tell = tell
     }
 
@@ -50,7 +56,7 @@ package struct LedgerKeeper: Sendable {
         do {
             let size = try notary.ledger.head().size
             guard size > 0, size != pace.everywhere, asks || size != pace.local else { return }
-            let outcome = try await notary.checkpoint(at: clock.now, asking: asks)
+            let outcome = try await checkpoint(asking: asks)
             (warnings, alarms) = (outcome.warnings, outcome.alarms)
             pace.local = outcome.checkpoint.size
             if asks, warnings.isEmpty, alarms.isEmpty { pace.everywhere = pace.local }
@@ -69,6 +75,14 @@ package struct LedgerKeeper: Sendable {
         tell(warnings, alarms)
     }
 
+    private func checkpoint(asking: Bool = true) async throws -> Notary.Outcome {
+        var (current, warnings): (Notary, [Failure]) = (notary, [])
+        do { current = try await renewed(notary) } catch { warnings = Failure.list(error) }
+        var outcome = try await current.checkpoint(at: clock.now, asking: asking)
+        outcome.warnings = warnings + outcome.warnings
+        return outcome
+    }
+
     /// One more at the end, so that the last entries are covered.
     package func finish() async {
         guard let size = try? notary.ledger.head().size, size > 0 else { return }
@@ -77,7 +91,7 @@ package struct LedgerKeeper: Sendable {
         let isCovered = names.allSatisfy { name in stored.contains { $0.witness == name && $0.size == size } }
         guard !isCovered else { return }
         do {
-            let outcome = try await notary.checkpoint(at: clock.now)
+            let outcome = try await checkpoint()
             if !outcome.alarms.isEmpty { tell(outcome.warnings, outcome.alarms) }
         } catch {
             let failures = Failure.list(error)

@@ -9,9 +9,9 @@ package struct Notary: Sendable {
     package let ledger: any LedgerArchive
     /// The log's name.
     package let origin: String
-    package let key: SigningKey
+    package private(set) var key: SigningKey
     /// The keys that may have signed what is found: this one, and those before it.
-    package let known: [PublicKey]
+    package private(set) var known: [PublicKey]
     /// Files that the newest checkpoint lies in; the first is the one in the root folder.
     package let files: [CheckpointFile]
     package let witnesses: [Witness]
@@ -47,12 +47,23 @@ package struct Notary: Sendable {
         self.ledger = ledger
         origin = try await ledger.named(name)
         self.key = key
-        self.known = [key.publicKey] + known.filter { $0 != key.publicKey }
+        self.known = Notary.known(key, known)
         self.files = files
         self.witnesses = witnesses
         self.client = client
         // A name that no note can have is told now, and not by every checkpoint.
         _ = try NoteKey(name: origin, publicKey: key.publicKey)
+    }
+
+    /// The same, with what it remembers, signing with another key from now on.
+    package func signing(with key: SigningKey, known: [PublicKey]) -> Notary {
+        var notary = self
+        (notary.key, notary.known) = (key, Notary.known(key, known))
+        return notary
+    }
+
+    private static func known(_ key: SigningKey, _ others: [PublicKey]) -> [PublicKey] {
+        [key.publicKey] + others.filter { $0 != key.publicKey }
     }
 
     /// What other programs check this log's checkpoints with.

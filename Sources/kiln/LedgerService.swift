@@ -38,7 +38,11 @@ struct LedgerService: Service {
             logger.info(
                 "ledger begins with all known checkpoints",
                 metadata: ["entries": "\(size)", "key": "\(verifier)"])
-            let keeper = LedgerKeeper(notary, clock: clock) { warnings, alarms in
+            let keeper = LedgerKeeper(notary, clock: clock) { notary in
+                let key = try LedgerKey.ready(root: settings.root, at: clock.now)
+                if let made = key.made { try await ledger.append([made]) }
+                return notary.signing(with: key.key, known: key.known)
+            } tell: { warnings, alarms in
                 for alarm in alarms {
                     logger.critical("the ledger is not what others have seen", metadata: ["why": "\(alarm)"])
                 }

@@ -6,6 +6,7 @@ import Storage
 import Synchronization
 import Testing
 import Trust
+import TestKit
 
 @Suite(.timeLimit(.minutes(60))) struct NotaryTests {
     @Test func `a log keeps the name that it was given first`() async throws {
@@ -140,6 +141,44 @@ import Trust
         #expect(try await notary.requirePast(at: Fixture.now).isEmpty)
         #expect(try await notary.checkpoint(at: Fixture.now).warnings.isEmpty)
         #expect(try CheckpointFile(file).read(origin: Fixture.origin, keys: [next.publicKey])?.size == 20)
+    }
+
+    @Test
+    func
+        `a keeper signs with the key that is the ledger's by then, and with the old one where it cannot be had`()
+        async throws
+    {
+        let scene = try await Scene(entries: 3)
+        let next = try SigningKey(generating: .ledger)
+        let isRotated = Mutex(false)
+        let isGone = Mutex(false)
+        let told = Mutex<[[Failure]]>([])
+        let file = CheckpointFile(scene.folder.path + "/checkpoint")
+        let old = scene.key.publicKey
+        let keeper = LedgerKeeper(try await scene.notary(files: [file.path]), clock: QuickClock()) { notary in
+            if isGone.withLock({ $0 }) { throw Failure(.keyUnusable, "the key has a passphrase") }
+            return isRotated.withLock { $0 } ? notary.signing(with: next, known: [old]) : notary
+        } tell: { warnings, _ in
+            told.withLock { $0.append(warnings) }
+        }
+        await keeper.finish()
+        #expect(try file.read(origin: Fixture.origin, keys: [old])?.size == 3)
+        isRotated.withLock { $0 = true }
+        try await scene.ledger.append(Fixture.entries(3..<7))
+        await keeper.finish()
+        #expect(try file.read(origin: Fixture.origin, keys: [next.publicKey])?.size == 7)
+        isGone.withLock { $0 = true }
+        try await scene.ledger.append(Fixture.entries(7..<8))
+        try await withThrowingTaskGroup { group in
+            group.addTask { await keeper.run() }
+            for _ in 0..<30_000 where told.withLock(\.isEmpty) {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            group.cancelAll()
+        }
+        #expect(told.withLock { $0.first?.first?.code } == .keyUnusable)
+        #expect(
+            try scene.ledger.checkpoints().first?.size == 8, "a log that nobody signs can be changed unseen")
     }
 
     @Test func `a keeper signs what is logged, and the rest at the end`() async throws {
