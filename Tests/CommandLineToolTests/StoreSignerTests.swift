@@ -35,15 +35,25 @@ import Trust
     deinit { try? FileManager.default.removeItem(atPath: folder) }
 
     private func verify(_ image: Model.Digest) async -> Int32 {
+        await run(["verify", "\(image)", "--key", folder + "/release.pub", "--keys", folder + "/keys"])
+    }
+
+    private func run(_ arguments: [String]) async -> Int32 {
         let adapters = Adapters(
             openStore: { try ContentStore($0 + "/store") }, imagesInUse: { _ in [] },
             openLedger: { root, _ in throw Failure(.notFound, "no ledger", at: root) }, serve: { _ in },
             examineHost: { [] })
-        let arguments = [
-            "verify", "\(image)", "--key", folder + "/release.pub", "--keys", folder + "/keys", "--root",
-            folder,
-        ]
-        return await KilnCommand.run(arguments, with: adapters)
+        return await KilnCommand.run(arguments + ["--root", folder], with: adapters)
+    }
+
+    @Test func `signing an image in the store signs the index that it came in`() async throws {
+        let path = folder + "/release.key"
+        try KeyFolder.write(try KeyFile(key, passphrase: nil).bytes, to: path, mode: 0o600)
+        let signer = StoreSigner(store: store)
+        #expect(await run(["image", "sign", "\(one)", "--key", path]) == 0)
+        #expect(try signer.evidence(about: one).count == 1 && signer.evidence(about: index).count == 1)
+        #expect(await run(["image", "sign", "\(other)", "--key", path]) == 0, "which came in none")
+        #expect(try signer.evidence(for: other).count == 1)
     }
 
     @Test func `an index is signed beside the image that came in it, once, and speaks for what it lists`()

@@ -99,9 +99,14 @@ extension ImageVerb {
             if let save {
                 try Sign.save(try signer.evidence(for: record.digest), of: record.digest, to: save)
             }
-            let signed = ImageSigner.Signed(digest: record.digest, published: types.map(\.text))
-            await root.logSignatures([signed], at: name, by: signing.publicKey.id.text)
-            try answer(Answer(reference: nil, key: signing.publicKey.id.text, signed: [signed]))
+            var signed = [ImageSigner.Signed(digest: record.digest, published: types.map(\.text))]
+            if let index = record.index {
+                let types = try await signer.sign(
+                    index, beside: record.digest, called: name, with: signing, saying: [])
+                signed.append(ImageSigner.Signed(digest: index, published: types.map(\.text)))
+            }
+            await root.logSignatures(signed, at: name, by: signing.publicKey.id.text)
+            try answer(Answer(reference: nil, key: signing.publicKey.id.text, signed: signed))
         }
 
         private func billOfMaterials(_ subject: Statement.Subject) throws -> Statement {
