@@ -36,10 +36,10 @@ struct HostKeeper: Sendable {
         let found = memory.host + memory.router
         for action in memory.book.take(found, at: world.clock.now) {
             switch action {
-            case .tell(let drift): await record(.drift, "the host drifted: \(drift.message)", drift)
+            case .tell(let drift): await world.record(.drift, "the host drifted: \(drift.message)", drift)
             case .setRight(let drift): await setRight(drift)
             case .giveUp(let drift):
-                await record(
+                await world.record(
                     .drift,
                     "\(drift.subject) is changed again and again, and is left as it is: \(drift.message)",
                     drift)
@@ -57,29 +57,10 @@ struct HostKeeper: Sendable {
             } else {
                 kept = try await world.platform.setRight(drift)
             }
-            await record(.repair, "\(drift.subject) is as it was again", drift, kept)
+            await world.record(.repair, "\(drift.subject) is as it was again", drift, kept)
         } catch {
-            await record(
+            await world.record(
                 .repair, "\(drift.subject) could not be put back: \(Failure.list(error)[0].message)", drift)
-        }
-    }
-
-    private func record(
-        _ kind: LedgerEntry.Kind, _ message: String, _ drift: Drift, _ evidence: KeptEvidence? = nil
-    ) async {
-        var details = [
-            "kind": drift.kind.rawValue, "subject": drift.subject, "source": drift.source.rawValue,
-        ]
-        details["expected"] = drift.expected
-        details["found"] = drift.found
-        details["evidence-file"] = evidence?.path
-        world.logger.warning(
-            "host drift", metadata: ["message": "\(message)", "kind": "\(drift.kind.rawValue)"])
-        let entry = LedgerEntry(
-            kind, message, at: world.clock.now, by: LedgerEntry.daemon, evidence: evidence?.digest,
-            details: details)
-        do { _ = try await world.ledger.append([entry]) } catch {
-            world.logger.error("drift not in the ledger", metadata: ["error": "\(error)"])
         }
     }
 }

@@ -82,18 +82,7 @@ struct TagKeeper: Sendable {
 
     private func tell(_ action: HostDriftBook.Action) async {
         switch action {
-        case .tell(let drift):
-            world.logger.warning("a tag was moved", metadata: ["image": "\(drift.subject)"])
-            var details = [
-                "kind": drift.kind.rawValue, "subject": drift.subject, "source": drift.source.rawValue,
-            ]
-            details["expected"] = drift.expected
-            details["found"] = drift.found
-            let entry = LedgerEntry(
-                .drift, drift.message, at: world.clock.now, by: LedgerEntry.daemon, details: details)
-            do { _ = try await world.ledger.append([entry]) } catch {
-                world.logger.error("drift not in the ledger", metadata: ["error": "\(error)"])
-            }
+        case .tell(let drift): await world.record(.drift, drift.message, drift)
         case .over(let drift):
             world.logger.notice("no longer drifts", metadata: ["subject": "\(drift.subject)"])
         // Nobody puts another's registry right.
@@ -120,9 +109,7 @@ extension Controller {
 }
 
 extension ServiceController {
-    var currentTags: [TaggedImage] {
-        machine.state.current.flatMap { machine.releases[$0]?.tags } ?? []
-    }
+    var currentTags: [TaggedImage] { machine.state.currentTags(machine.releases) }
 }
 
 extension Drift {
@@ -136,7 +123,7 @@ extension ServiceSnapshot {
     /// With those among some moved names that its current release came by.
     func showing(_ moved: [Drift]) -> ServiceSnapshot {
         var shown = self
-        let tags = state.current.flatMap { releases[$0]?.tags } ?? []
+        let tags = state.currentTags(releases)
         shown.movedTags = moved.filter { $0.isOf(tags) }
         return shown
     }
