@@ -19,9 +19,10 @@ struct DaemonClient: Sendable {
         try await send("POST", path, body: try JSONEncoder().encode(body))
     }
 
-    func delete<Answer: Decodable>(_ path: String, as type: Answer.Type = Answer.self) async throws -> Answer
-    {
-        try await send("DELETE", path, body: nil)
+    func delete<Answer: Decodable>(
+        _ path: String, _ body: some Encodable, as type: Answer.Type = Answer.self
+    ) async throws -> Answer {
+        try await send("DELETE", path, body: try JSONEncoder().encode(body))
     }
 
     private func send<Answer: Decodable>(_ method: String, _ path: String, body: Data?) async throws -> Answer

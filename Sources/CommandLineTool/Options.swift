@@ -42,6 +42,11 @@ struct DaemonOptions: ParsableArguments {
     }
 }
 
+struct MessageOptions: ParsableArguments {
+    @Option(name: .shortAndLong, help: "Why, for the ledger and for those who read the history.")
+    var message: String?
+}
+
 struct EnvironmentOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "The environment that the service is deployed to, such as staging.")
     var environment: String = EnvironmentName.production.text

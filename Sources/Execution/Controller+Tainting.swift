@@ -34,9 +34,11 @@ extension Controller {
     }
 
     /// Replaces every instance of a service by a fresh one of the same release.
-    package func repave(_ key: ServiceKey, by operatorName: String) async throws {
+    package func repave(
+        _ key: ServiceKey, by operatorName: String, saying reason: String? = nil
+    ) async throws {
         let now = world.clock.now
-        try await running(key).change { state, _ in
+        try await running(key).change(saying: reason) { state, _ in
             (nil, try state.repave(at: now, by: operatorName), ())
         }
     }

@@ -156,48 +156,64 @@ package actor Controller {
     }
 
     package func rollBack(
-        _ key: ServiceKey, to release: ReleaseNumber?, by operatorName: String
+        _ key: ServiceKey, to release: ReleaseNumber?, by operatorName: String, saying reason: String? = nil
     ) async throws -> Rollout {
-        try await running(key).rollBack(to: release, by: operatorName)
+        try await running(key).rollBack(to: release, by: operatorName, saying: reason)
     }
 
-    package func scale(_ key: ServiceKey, to count: Int, by operatorName: String) async throws {
-        try await running(key).change { state, _ in (nil, try state.scale(to: count, by: operatorName), ()) }
+    package func scale(
+        _ key: ServiceKey, to count: Int, by operatorName: String, saying reason: String? = nil
+    ) async throws {
+        try await running(key).change(saying: reason) { state, _ in
+            (nil, try state.scale(to: count, by: operatorName), ())
+        }
     }
 
     /// `operatorName` is nil where nobody asked for it: the daemon ends, and keeps nothing.
-    package func retire(_ key: ServiceKey, by operatorName: String?) async throws {
+    package func retire(
+        _ key: ServiceKey, by operatorName: String?, saying reason: String? = nil
+    ) async throws {
         let now = world.clock.now
-        try await running(key).change { state, _ in (nil, state.beginRetiring(at: now, by: operatorName), ())
+        try await running(key).change(saying: reason) { state, _ in
+            (nil, state.beginRetiring(at: now, by: operatorName), ())
         }
     }
 
     /// Keeps the rollout under way where it is.
-    package func pause(_ key: ServiceKey, by operatorName: String) async throws -> Rollout {
-        try await running(key).control { try $0.pause(at: $1, by: operatorName) }
+    package func pause(
+        _ key: ServiceKey, by operatorName: String, saying reason: String? = nil
+    ) async throws -> Rollout {
+        try await running(key).control(saying: reason) { try $0.pause(at: $1, by: operatorName) }
     }
 
-    package func resume(_ key: ServiceKey, by operatorName: String) async throws -> Rollout {
-        try await running(key).control { try $0.resume(at: $1, by: operatorName) }
+    package func resume(
+        _ key: ServiceKey, by operatorName: String, saying reason: String? = nil
+    ) async throws -> Rollout {
+        try await running(key).control(saying: reason) { try $0.resume(at: $1, by: operatorName) }
     }
 
     /// Gives the new release all traffic next.
-    package func promote(_ key: ServiceKey, by operatorName: String) async throws -> Rollout {
-        try await running(key).control { try $0.promote(at: $1, by: operatorName) }
+    package func promote(
+        _ key: ServiceKey, by operatorName: String, saying reason: String? = nil
+    ) async throws -> Rollout {
+        try await running(key).control(saying: reason) { try $0.promote(at: $1, by: operatorName) }
     }
 
     /// Gives the traffic back to the release before.
-    package func abort(_ key: ServiceKey, by operatorName: String) async throws -> Rollout {
-        try await running(key).control { try $0.abort(at: $1, by: operatorName) }
+    package func abort(
+        _ key: ServiceKey, by operatorName: String, saying reason: String? = nil
+    ) async throws -> Rollout {
+        try await running(key).control(saying: reason) { try $0.abort(at: $1, by: operatorName) }
     }
 
     /// Says yes to the gate that waits for a person.
     ///
     /// - Parameter envelope: a signed approval; nil: a plain yes, where anybody may say it
     package func approve(
-        _ key: ServiceKey, gate: String?, envelope: [UInt8]? = nil, by operatorName: String
+        _ key: ServiceKey, gate: String?, envelope: [UInt8]? = nil, by operatorName: String,
+        saying reason: String? = nil
     ) async throws -> Rollout {
-        try await running(key).approve(gate, envelope: envelope, by: operatorName)
+        try await running(key).approve(gate, envelope: envelope, by: operatorName, saying: reason)
     }
 
     /// Retires every service and waits until nothing of them is left.

@@ -5,9 +5,11 @@ internal import Trust
 
 extension ServiceController {
     /// Says yes to the gate that waits. A signed yes is verified against the very state that it changes.
-    func approve(_ gate: String?, envelope: [UInt8]?, by operatorName: String) async throws -> Rollout {
+    func approve(
+        _ gate: String?, envelope: [UInt8]?, by operatorName: String, saying reason: String?
+    ) async throws -> Rollout {
         let (now, keys) = (world.clock.now, world.keys)
-        return try await change { state, known in
+        return try await change(saying: reason) { state, known in
             var signed: SignedApproval?
             var trusted: Set<String> = []
             if let envelope {

@@ -344,16 +344,18 @@ package actor ServiceController {
 
     /// Changes the intent by a rule, stores it together with what it introduces, and looks at once.
     func change<Result: Sendable>(
+        saying reason: String? = nil,
         _ rule: (inout ServiceState, [ReleaseNumber: Release]) throws -> (
             release: Release?, notes: [Note], result: Result
         )
     ) async throws -> Result {
         let result = try await intent.through {
             let change = try machine.changed(rule)
+            let notes = change.notes.saying(reason)
             _ = try await commit(
-                change.state, adding: change.release, intents: [], notes: change.notes, at: world.clock.now)
+                change.state, adding: change.release, intents: [], notes: notes, at: world.clock.now)
             machine.adopt(change)
-            for note in change.notes { log(note) }
+            for note in notes { log(note) }
             return change.result
         }
         wake.signal()

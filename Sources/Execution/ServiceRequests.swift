@@ -73,9 +73,11 @@ extension ServiceController {
         if !problems.isEmpty { throw Failures(problems) }
     }
 
-    func rollBack(to release: ReleaseNumber?, by operatorName: String) async throws -> Rollout {
+    func rollBack(
+        to release: ReleaseNumber?, by operatorName: String, saying reason: String?
+    ) async throws -> Rollout {
         let now = world.clock.now
-        return try await change { state, known in
+        return try await change(saying: reason) { state, known in
             let notes = try state.rollBack(to: release, known: known, at: now, by: operatorName)
             return (nil, notes, state.rollout!)
         }
@@ -83,10 +85,10 @@ extension ServiceController {
 
     /// Says something to the rollout under way.
     func control(
-        _ rule: (inout ServiceState, Instant) throws -> [Note]
+        saying reason: String? = nil, _ rule: (inout ServiceState, Instant) throws -> [Note]
     ) async throws -> Rollout {
         let now = world.clock.now
-        return try await change { state, _ in
+        return try await change(saying: reason) { state, _ in
             let notes = try rule(&state, now)
             return (nil, notes, (state.rollout ?? state.lastRollout)!)
         }

@@ -142,6 +142,19 @@ package struct Note: Hashable, Sendable, Codable {
     }
 }
 
+extension [Note] {
+    /// With the reason that a person gave, in those that say what the person asked for; where one has a reason of its
+    /// own, that stands.
+    package func saying(_ reason: String?) -> [Note] {
+        guard let reason, !reason.isEmpty else { return self }
+        return map { note in
+            var note = note
+            if note.by != nil { note.details.merge(["message": reason]) { own, _ in own } }
+            return note
+        }
+    }
+}
+
 /// A note with its place in the history of one service.
 package struct Event: Hashable, Sendable, Codable {
     package var number: Int

@@ -83,7 +83,7 @@ package enum APIRoutes {
             let order = try await Coding.body(RollbackRequest.self, of: request)
             let last = try await controller.events(of: key, after: 0, limit: 1).last?.number ?? 0
             let rollout = try await controller.rollBack(
-                key, to: order.to, by: try await context.operatorName())
+                key, to: order.to, by: try await context.operatorName(), saying: order.message)
             return try Coding.answer(RolloutAnswer(rollout: rollout, eventsAfter: last))
         }
         for control in RolloutControl.allCases {
@@ -98,19 +98,21 @@ package enum APIRoutes {
         }
         router.post("v1/services/:key/scale") { request, context in
             let key = try key(context)
+            let order = try await Coding.body(ScaleRequest.self, of: request)
             try await controller.scale(
-                key, to: try await Coding.body(ScaleRequest.self, of: request).replicas,
-                by: try await context.operatorName())
+                key, to: order.replicas, by: try await context.operatorName(), saying: order.message)
             return try Coding.answer(try await controller.snapshot(of: key).status)
         }
-        router.post("v1/services/:key/repave") { _, context in
+        router.post("v1/services/:key/repave") { request, context in
             let key = try key(context)
-            try await controller.repave(key, by: try await context.operatorName())
+            let order = try await Coding.bodyIfAny(PlainRequest.self, of: request)
+            try await controller.repave(key, by: try await context.operatorName(), saying: order?.message)
             return try Coding.answer(try await controller.snapshot(of: key).status)
         }
-        router.delete("v1/services/:key") { _, context in
+        router.delete("v1/services/:key") { request, context in
             let key = try key(context)
-            try await controller.retire(key, by: try await context.operatorName())
+            let order = try await Coding.bodyIfAny(PlainRequest.self, of: request)
+            try await controller.retire(key, by: try await context.operatorName(), saying: order?.message)
             return try Coding.answer(try await controller.snapshot(of: key).status)
         }
     }
@@ -121,13 +123,14 @@ package enum APIRoutes {
         by operatorName: String
     ) async throws -> Rollout {
         switch control {
-        case .pause: try await controller.pause(key, by: operatorName)
-        case .resume: try await controller.resume(key, by: operatorName)
-        case .promote: try await controller.promote(key, by: operatorName)
-        case .abort: try await controller.abort(key, by: operatorName)
+        case .pause: try await controller.pause(key, by: operatorName, saying: order.message)
+        case .resume: try await controller.resume(key, by: operatorName, saying: order.message)
+        case .promote: try await controller.promote(key, by: operatorName, saying: order.message)
+        case .abort: try await controller.abort(key, by: operatorName, saying: order.message)
         case .approve:
             try await controller.approve(
-                key, gate: order.gate, envelope: try order.envelope(), by: operatorName)
+                key, gate: order.gate, envelope: try order.envelope(), by: operatorName, saying: order.message
+            )
         }
     }
 

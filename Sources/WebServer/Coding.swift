@@ -19,7 +19,18 @@ enum Coding {
     }
 
     static func body<Value: Decodable>(_ type: Value.Type, of request: Request) async throws -> Value {
+        guard let value = try await bodyIfAny(type, of: request) else {
+            throw Failure(.invalidArgument, "the request has no body, and this path takes one")
+        }
+        return value
+    }
+
+    /// nil where the request has none.
+    static func bodyIfAny<Value: Decodable>(
+        _ type: Value.Type, of request: Request
+    ) async throws -> Value? {
         let buffer = try await request.body.collect(upTo: longestBody)
+        guard buffer.readableBytes > 0 else { return nil }
         do {
             return try JSONDecoder().decode(type, from: Data(buffer.readableBytesView))
         } catch {

@@ -21,9 +21,11 @@ package enum WirePath {
     package static func log(_ id: InstanceID) -> String { "/v1/instances/\(id)/log" }
 }
 
-/// Where the path says all.
-package struct NoRequest: Sendable, Codable {
-    package init() {}
+/// Where the path says all but why.
+package struct PlainRequest: Sendable, Codable {
+    /// Why it is asked for, in the caller's words; nil: they gave none. So of all requests.
+    package var message: String?
+    package init(message: String? = nil) { self.message = message }
 }
 
 package struct DeployRequest: Sendable, Codable {
@@ -61,7 +63,9 @@ package struct RolloutControlRequest: Sendable, Codable {
     package var gate: String?
     /// A signed approval: the bytes of its envelope, as base64.
     package var approval: String?
-    package init(gate: String? = nil, approval: String? = nil) {
+    package var message: String?
+    package init(gate: String? = nil, approval: String? = nil, message: String? = nil) {
+        self.message = message
         self.gate = gate
         self.approval = approval
     }
@@ -70,10 +74,18 @@ package struct RolloutControlRequest: Sendable, Codable {
 package struct RollbackRequest: Sendable, Codable {
     /// nil: the last good release before the current one.
     package var to: ReleaseNumber?
-    package init(to: ReleaseNumber?) { self.to = to }
+    package var message: String?
+    package init(to: ReleaseNumber?, message: String? = nil) {
+        self.to = to
+        self.message = message
+    }
 }
 
 package struct ScaleRequest: Sendable, Codable {
     package var replicas: Int
-    package init(replicas: Int) { self.replicas = replicas }
+    package var message: String?
+    package init(replicas: Int, message: String? = nil) {
+        self.replicas = replicas
+        self.message = message
+    }
 }

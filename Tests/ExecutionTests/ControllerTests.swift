@@ -178,8 +178,12 @@ import Trust
         try await withController { [self] controller in
             _ = try await deploy("a", controller)
             try await until("r1 serves") { try await settled(controller) }
-            try await controller.retire(key, by: "uid:0")
+            try await controller.retire(key, by: "uid:0", saying: "moved")
             try await until("nothing is left") { try await controller.snapshots().isEmpty }
+            let said = try await controller.events(of: key, after: 0, limit: 1000).map(\.note).filter {
+                $0.details["message"] == "moved"
+            }
+            #expect(said.map(\.kind) == [.retiring], "what follows from it is nobody's wish")
             #expect(await host.instances.isEmpty)
             guard case .began(let rollout) = try await deploy("a", controller) else {
                 Issue.record("nothing began")
@@ -285,7 +289,7 @@ import Trust
             try await until("it waits") {
                 try await controller.snapshot(of: key).state.rollout?.pause != nil
             }
-            _ = try await controller.resume(key, by: "uid:1")
+            _ = try await controller.resume(key, by: "uid:1", saying: "go on")
             try await until("it asks") {
                 if case .open = try await controller.snapshot(of: key).state.rollout?.gates["boss"] {
                     true
@@ -293,7 +297,7 @@ import Trust
                     false
                 }
             }
-            _ = try await controller.approve(key, gate: "boss", by: "uid:1")
+            _ = try await controller.approve(key, gate: "boss", by: "uid:1", saying: "seen")
             try await until("it waits again") {
                 try await controller.snapshot(of: key).state.rollout?.pause != nil
             }
@@ -301,6 +305,9 @@ import Trust
             try await until("r2 serves") { try await settled(controller) }
             #expect(await releases(host.serving(key)) == ["r2"])
             await #expect(throws: Failure.self) { try await controller.abort(key, by: "uid:1") }
+            let notes = try await controller.events(of: key, after: 0, limit: 1000).map(\.note)
+            func reason(_ kind: Note.Kind) -> String? { notes.last { $0.kind == kind }?.details["message"] }
+            #expect(reason(.resumed) == "go on" && reason(.approved) == "seen" && reason(.promoted) == nil)
         }
     }
 }

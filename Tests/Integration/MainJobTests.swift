@@ -66,7 +66,11 @@ extension OnThisHost {
             #expect(try site.kiln("rollback", "hello").status == 0)
             #expect(site.page() == "v1")
             #expect(try site.kiln("rollback", "hello").status == 2, "there is nothing older")
-            #expect(try site.kiln("rollback", "hello", "--to", "r2").status == 0)
+            #expect(
+                try site.kiln("rollback", "hello", "--to", "r2", "--message", "r1 is too old").status == 0)
+            let told = try site.kiln("ledger", "show", "--service", "hello", "--output", "json").output
+            #expect(
+                told.contains(#""reason":"r1 is too old""#) || told.contains(#""reason" : "r1 is too old""#))
             #expect(site.page() == "v2")
             site.stop()
             #expect(site.leftovers().isEmpty)

@@ -23,7 +23,7 @@ struct RolloutApprove: AsyncParsableCommand {
     var gate: String?
     @Option(help: ArgumentHelp("Sign with this deploy key: its name, or a key file.", valueName: "name"))
     var key: String?
-    @Option(help: ArgumentHelp("Why, for whoever asks later; signed too.", valueName: "why"))
+    @Option(help: ArgumentHelp("Why, for whoever asks later; signed too, with --key.", valueName: "why"))
     var message = ""
     @Option(
         help: ArgumentHelp("Hand in an approval that was signed elsewhere.", valueName: "file"),
@@ -40,8 +40,11 @@ struct RolloutApprove: AsyncParsableCommand {
         if key != nil, approval != nil {
             throw ValidationError("--key signs here, and --approval was signed elsewhere: give one of them")
         }
-        if key == nil, save != nil || !message.isEmpty {
-            throw ValidationError("--save and --message are for an approval that is signed here, with --key")
+        if key == nil, save != nil {
+            throw ValidationError("--save is for an approval that is signed here, with --key")
+        }
+        if approval != nil, !message.isEmpty {
+            throw ValidationError("--approval says why by itself: its message was signed with it")
         }
     }
 
@@ -49,7 +52,8 @@ struct RolloutApprove: AsyncParsableCommand {
         let signed = try await envelope()
         if let save, let signed { try KeyFolder.write(signed, to: save, mode: 0o644) }
         let service = try options.service.key()
-        try await options.say(.approve, gate: gate, approval: signed) { rollout in
+        try await options.say(.approve, gate: gate, approval: signed, saying: signed == nil ? message : nil) {
+            rollout in
             guard let gate = rollout.openApproval, let count = rollout.approvalText(of: gate) else {
                 return "\(rollout.to) is approved at \(rollout.place)"
             }

@@ -42,7 +42,7 @@ struct Hold: AsyncParsableCommand {
         let path = WirePath.hold(try InstanceID(instance))
         let span = try Span(option: time, name: "--for")
         let answer: HoldAnswer = try await daemon.withDaemon { client in
-            guard let reason else { return try await client.delete(path) }
+            guard let reason else { return try await client.delete(path, PlainRequest()) }
             return try await client.post(path, HoldRequest(reason: reason, span: span))
         }
         guard output.output == .text else { return try Screen.answer(answer) }

@@ -9,18 +9,20 @@ struct Repave: AsyncParsableCommand {
             A quarter of the instances at a time, each only when its successor serves. Standbys are replaced, too.
             `max-age: 7d` in the spec does it by itself. What drift had been given up is answered again.
 
-            Example:
+            Examples:
               kiln repave hello
+              kiln repave hello --message "after last night's break-in"
             """)
 
     @OptionGroup var service: ServiceArgument
+    @OptionGroup var why: MessageOptions
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
         let key = try service.key()
         let status: ServiceStatus = try await daemon.withDaemon {
-            try await $0.post(WirePath.repave(key), NoRequest())
+            try await $0.post(WirePath.repave(key), PlainRequest(message: why.message))
         }
         switch output.output {
         case .json: try Screen.answer(status)

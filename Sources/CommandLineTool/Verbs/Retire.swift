@@ -9,7 +9,7 @@ struct Retire: AsyncParsableCommand {
             Requests in flight are finished first. Images, history and logs stay.
 
             Examples:
-              kiln retire hello
+              kiln retire hello --message "moved to the other host"
               kiln retire --all
             """)
 
@@ -17,6 +17,7 @@ struct Retire: AsyncParsableCommand {
     var service: String?
     @Flag(help: "Every service of this daemon.")
     var all = false
+    @OptionGroup var why: MessageOptions
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: OutputOptions
 
@@ -38,7 +39,10 @@ struct Retire: AsyncParsableCommand {
             } else {
                 keys = try await client.get(WirePath.status, as: StatusAnswer.self).services.map(\.key)
             }
-            for key in keys { let _: ServiceStatus = try await client.delete(WirePath.service(key)) }
+            let request = PlainRequest(message: why.message)
+            for key in keys {
+                let _: ServiceStatus = try await client.delete(WirePath.service(key), request)
+            }
             for key in keys { try await waitUntilGone(key, client) }
             switch output.output {
             case .json: try Screen.answer(Answer(retired: keys))

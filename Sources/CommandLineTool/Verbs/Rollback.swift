@@ -11,7 +11,7 @@ struct Rollback: AsyncParsableCommand {
 
             Examples:
               kiln rollback hello
-              kiln rollback hello --to r3
+              kiln rollback hello --to r3 --message "r4 leaks memory"
             """)
 
     @OptionGroup var service: ServiceArgument
@@ -19,6 +19,7 @@ struct Rollback: AsyncParsableCommand {
     var to: String?
     @Flag(help: "Return at once; do not wait until it serves.")
     var detach = false
+    @OptionGroup var why: MessageOptions
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var output: OutputOptions
 
@@ -27,7 +28,7 @@ struct Rollback: AsyncParsableCommand {
         let target = try to.map { try ReleaseNumber(parsing: $0) }
         try await daemon.withDaemon { client in
             let answer: RolloutAnswer = try await client.post(
-                WirePath.rollback(key), RollbackRequest(to: target))
+                WirePath.rollback(key), RollbackRequest(to: target, message: why.message))
             try await RolloutEnd.report(answer, client, key, detach: detach, output.output, isAbortFine: true)
         }
     }

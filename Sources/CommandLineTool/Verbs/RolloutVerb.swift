@@ -10,7 +10,7 @@ struct RolloutVerb: AsyncParsableCommand {
         discussion: """
             Examples:
               kiln rollout status hello --watch    follow it; Ctrl-C leaves it alone
-              kiln rollout pause hello             keep it where it is
+              kiln rollout pause hello             keep it where it is; --message says why
               kiln rollout resume hello            go on
               kiln rollout approve hello           say yes to the gate that waits
               kiln rollout request hello           what it asks, to be signed on another machine
@@ -30,13 +30,16 @@ struct RolloutOptions: ParsableArguments {
     @OptionGroup var output: OutputOptions
 
     func say(
-        _ control: RolloutControl, gate: String? = nil, approval: [UInt8]? = nil, _ words: (Rollout) -> String
+        _ control: RolloutControl, gate: String? = nil, approval: [UInt8]? = nil,
+        saying message: String? = nil,
+        _ words: (Rollout) -> String
     ) async throws {
         let key = try service.key()
         let answer: RolloutAnswer = try await daemon.withDaemon {
             try await $0.post(
                 WirePath.rollout(key, control),
-                RolloutControlRequest(gate: gate, approval: approval.map { Base64.encode($0) }))
+                RolloutControlRequest(
+                    gate: gate, approval: approval.map { Base64.encode($0) }, message: message))
         }
         guard output.output == .text, let rollout = answer.rollout else { return try Screen.answer(answer) }
         Screen.answer("\(key): \(words(rollout))")
@@ -54,11 +57,14 @@ struct RolloutPause: AsyncParsableCommand {
               kiln rollout pause hello
             """)
 
+    @OptionGroup var why: MessageOptions
     @OptionGroup var options: RolloutOptions
 
     func run() async throws {
         let key = try options.service.key()
-        try await options.say(.pause) { "\($0.to) stays at \($0.place); \(Hint.resume(key))" }
+        try await options.say(.pause, saying: why.message) {
+            "\($0.to) stays at \($0.place); \(Hint.resume(key))"
+        }
     }
 }
 
@@ -74,10 +80,11 @@ struct RolloutResume: AsyncParsableCommand {
               kiln rollout resume hello
             """)
 
+    @OptionGroup var why: MessageOptions
     @OptionGroup var options: RolloutOptions
 
     func run() async throws {
-        try await options.say(.resume) { "\($0.to) goes on from \($0.place)" }
+        try await options.say(.resume, saying: why.message) { "\($0.to) goes on from \($0.place)" }
     }
 }
 
@@ -92,10 +99,11 @@ struct RolloutPromote: AsyncParsableCommand {
               kiln rollout promote hello
             """)
 
+    @OptionGroup var why: MessageOptions
     @OptionGroup var options: RolloutOptions
 
     func run() async throws {
-        try await options.say(.promote) { "\($0.to) is given all traffic next" }
+        try await options.say(.promote, saying: why.message) { "\($0.to) is given all traffic next" }
     }
 }
 
@@ -113,6 +121,7 @@ struct RolloutAbort: AsyncParsableCommand {
 
     @Flag(help: "Return at once; do not wait until the old release has its traffic back.")
     var detach = false
+    @OptionGroup var why: MessageOptions
     @OptionGroup var options: RolloutOptions
 
     func run() async throws {
@@ -120,7 +129,7 @@ struct RolloutAbort: AsyncParsableCommand {
         let output = options.output.output
         try await options.daemon.withDaemon { client in
             let answer: RolloutAnswer = try await client.post(
-                WirePath.rollout(key, .abort), RolloutControlRequest())
+                WirePath.rollout(key, .abort), RolloutControlRequest(message: why.message))
             try await RolloutEnd.report(answer, client, key, detach: detach, output, isAbortFine: true)
         }
     }

@@ -7,7 +7,7 @@ internal import Model
 /// the files of images. Where a kernel cannot tell, the looks alone do.
 final class SentinelEvents {
     private let sentinel: Sentinel
-    private var executions: Descriptor
+    private(set) var executions: Descriptor
     private let files: Descriptor
     /// Images by the number of the watch on their file.
     private var images: [Int32: (image: Digest, inode: UInt)] = [:]
