@@ -8,6 +8,10 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// Of what decides and what bakes, which tests have do a great deal: quick in debug builds too, with all assertions.
+let quickSettings: [SwiftSetting] =
+    settings + [.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug))]
+
 func product(_ name: String, _ package: String) -> Target.Dependency {
     .product(name: name, package: package)
 }
@@ -27,6 +31,10 @@ let nioSSL = product("NIOSSL", "swift-nio-ssl")
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func quickLibrary(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: quickSettings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
@@ -63,18 +71,18 @@ let package = Package(
         .target(name: "CDeflate", cSettings: [.unsafeFlags(["-O3"])]),
         .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
 
-        library("Model"),
+        quickLibrary("Model"),
 
         library("SpecFile", ["Model", product("Yams", "Yams")]),
-        library("Planning", ["Model"]),
-        library("ImageFormat", ["Model", "CDeflate", "CLZMA", "CZstd", "CLibdeflate", crypto]),
-        library("Trust", ["Model", crypto, cryptoExtras]),
+        quickLibrary("Planning", ["Model"]),
+        quickLibrary("ImageFormat", ["Model", "CDeflate", "CLZMA", "CZstd", "CLibdeflate", crypto]),
+        quickLibrary("Trust", ["Model", crypto, cryptoExtras]),
         library("Ports", ["Model"]),
         library("Threads"),
         library("WireAPI", ["Model"]),
 
-        library("Baking", ["Model", "ImageFormat", "Ports", "Threads", asyncHTTPClient, nio, nioHTTP1]),
-        library("Execution", ["Model", "Planning", "Trust", "Ports", logging]),
+        quickLibrary("Baking", ["Model", "ImageFormat", "Ports", "Threads", asyncHTTPClient, nio, nioHTTP1]),
+        quickLibrary("Execution", ["Model", "Planning", "Trust", "Ports", logging]),
         library("HostPlatform", ["Model", "Ports", "Threads", "WireAPI", "CLinux", crypto, logging]),
         library("Storage", ["Model", "Ports", "Trust", grdb]),
         library("Notary", ["Model", "Ports", "Trust", asyncHTTPClient, nio, nioHTTP1, nioPosix]),
@@ -108,7 +116,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Simulation", dependencies: ["Model", "Planning", "Execution", "TestKit"],
-            path: "Tests/Simulation", exclude: ["Command"], swiftSettings: settings),
+            path: "Tests/Simulation", exclude: ["Command"], swiftSettings: quickSettings),
         .executableTarget(
             name: "simulate", dependencies: ["Simulation"], path: "Tests/Simulation/Command",
             swiftSettings: settings),
@@ -120,7 +128,7 @@ let package = Package(
         tests("ModelTests", ["Model", "TestKit"]),
         tests("SpecFileTests", ["Model", "SpecFile"]),
         tests("PlanningTests", ["Model", "Ports", "Planning", "TestKit"]),
-        tests("ImageFormatTests", ["Model", "ImageFormat", crypto]),
+        tests("ImageFormatTests", ["Model", "ImageFormat", "TestKit", crypto]),
         tests(
             "BakingTests",
             ["Model", "Ports", "ImageFormat", "Baking", "Storage", "TestKit", "TestWeb", nioHTTP1]),
