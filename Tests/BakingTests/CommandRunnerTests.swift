@@ -1,6 +1,7 @@
 import Glibc
 import Model
 import Testing
+import TestKit
 
 @testable import Baking
 

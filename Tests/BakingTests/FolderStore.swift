@@ -3,6 +3,7 @@ import ImageFormat
 import Model
 import Ports
 import Synchronization
+import TestKit
 
 /// A plain folder as an image store: what tests of this target bake into.
 final class FolderStore: ImageStore {

@@ -2,6 +2,7 @@ import Glibc
 import ImageFormat
 import Model
 import Ports
+import TestKit
 
 @testable import Baking
 

@@ -3,6 +3,7 @@ import ImageFormat
 import Model
 import Ports
 import Testing
+import TestKit
 
 @testable import Baking
 

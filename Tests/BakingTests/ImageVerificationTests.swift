@@ -1,6 +1,7 @@
 import ImageFormat
 import Model
 import Testing
+import TestKit
 
 @testable import Baking
 

@@ -1,6 +1,7 @@
 import Foundation
 import ImageFormat
 import Model
+import TestKit
 
 @testable import Baking
 

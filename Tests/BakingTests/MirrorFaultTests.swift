@@ -4,6 +4,7 @@ import NIOHTTP1
 import Synchronization
 import TestWeb
 import Testing
+import TestKit
 
 @testable import Baking
 

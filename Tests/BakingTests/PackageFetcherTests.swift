@@ -2,6 +2,7 @@ import Glibc
 import ImageFormat
 import Model
 import Testing
+import TestKit
 
 @testable import Baking
 

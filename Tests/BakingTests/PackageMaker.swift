@@ -1,5 +1,6 @@
 import ImageFormat
 import Model
+import TestKit
 
 @testable import Baking
 

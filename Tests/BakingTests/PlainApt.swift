@@ -1,5 +1,6 @@
 import Glibc
 import Model
+import TestKit
 
 @testable import Baking
 

@@ -3,6 +3,7 @@ import Glibc
 import ImageFormat
 import Model
 import Testing
+import TestKit
 
 @testable import Baking
 

@@ -2,6 +2,7 @@ import Foundation
 import ImageFormat
 import Model
 import Testing
+import TestKit
 
 @Suite struct CompressionTests {
     /// Inputs of every kind that takes another way through the compressor.

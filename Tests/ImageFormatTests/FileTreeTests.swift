@@ -2,6 +2,7 @@ import Foundation
 import ImageFormat
 import Model
 import Testing
+import TestKit
 
 @Suite struct FileTreeTests {
     static func tree(_ layers: [(TarEntry, String)]...) throws -> FileTree {

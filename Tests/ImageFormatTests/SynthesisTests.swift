@@ -2,6 +2,7 @@ import Foundation
 import ImageFormat
 import Model
 import Testing
+import TestKit
 
 @Suite struct SynthesisTests {
     static let libraries = "/usr/lib/\(Architecture.native.multiarch)"

@@ -2,6 +2,7 @@ import Foundation
 import ImageFormat
 import Model
 import Testing
+import TestKit
 
 @Suite struct TarTests {
     static let long = (0..<40).map { "folder-\($0)" }.joined(separator: "/")

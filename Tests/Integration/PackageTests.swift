@@ -16,7 +16,9 @@ extension OnThisHost {
             return text.matches(of: #/(?m)^  - (\S+)$/#).map { String($0.1) }
         }()
 
-        private static func bake(_ packages: [String], in site: Site) throws -> KilnProgram.Result {
+        private static func bake(
+            _ packages: [String], in site: Site, more: String = ""
+        ) throws -> KilnProgram.Result {
             let folder = "\(site.folder)/\(packages[0])"
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             let spec = """
@@ -25,7 +27,7 @@ extension OnThisHost {
                 image:
                   distribution: debian/bookworm
                   packages: [\(packages.joined(separator: ", ")), coreutils]
-                  command: [/bin/true]
+                \(more)  command: [/bin/true]
                 run:
                   port: 8080
                   health: {tcp: true}
@@ -55,6 +57,51 @@ extension OnThisHost {
             for step in steps.sorted() { print("not understood: \(step)") }
             print("baked \(baked) of \(PackageTests.names.count), not understood \(steps.count)")
             #expect(baked == PackageTests.names.count)
+        }
+
+        private struct IndexAnswer: Decodable {
+            struct Image: Decodable {
+                var digest: String
+                var architecture: String
+                var warnings: [String]
+            }
+            var digest: String
+            var images: [Image]
+        }
+
+        @Test(.enabled(if: DockerRegistry.isInstalled, "skipped: no docker-registry"))
+        func `packages of another machine bake beside those of this one, into one index`() async throws {
+            let site = try Site()
+            let registry = try await DockerRegistry()
+            defer { registry.stop() }
+            let result = try PackageTests.bake(
+                ["nginx-light"], in: site, more: "  architecture: [amd64, arm64]\n")
+            #expect(result.status == 0, "\(result.errors)\(result.output)")
+            let answer = try result.decoded(IndexAnswer.self)
+            #expect(answer.images.map(\.architecture).sorted() == ["amd64", "arm64"])
+            #expect(answer.images.flatMap(\.warnings) == [])
+            let name = "\(registry.address)/s:v1"
+            let pushed = try site.kiln("image", "push", "s", name, "--all-platforms")
+            #expect(pushed.status == 0, "\(pushed.errors)")
+            #expect(try "\(Skopeo.digest("docker://\(name)"))" == answer.digest)
+            // What the two machines' loaders read in ELF's e_machine.
+            for (machine, number) in [("amd64", 62), ("arm64", 183)] {
+                let layout = "\(site.folder)/\(machine)"
+                try Skopeo.copy(
+                    "docker://\(name)", "oci:\(layout):v1", "--override-os linux --override-arch \(machine)")
+                let unpacked = shell("umoci unpack --image '\(layout):v1' '\(layout).bundle'")
+                #expect(unpacked.status == 0, "\(unpacked.output)")
+                let root = "\(layout).bundle/rootfs"
+                let program = [UInt8](
+                    try FileHandle(forReadingFrom: URL(fileURLWithPath: root + "/usr/sbin/nginx"))
+                        .read(upToCount: 20) ?? Data())
+                #expect(program.count == 20 && Int(program[18]) == number, "\(machine)")
+                let listed = shell("ldconfig -r '\(root)' -p").output
+                #expect(listed.contains("libc.so.6"), "\(listed)")
+                #expect(
+                    try String(contentsOfFile: root + "/etc/passwd", encoding: .utf8).contains(
+                        "www-data:x:33:"))
+            }
         }
 
         @Test func `their accounts, links, PAM files and trust store are those of a real installation`()

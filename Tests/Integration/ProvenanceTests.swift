@@ -10,31 +10,21 @@ import Trust
 extension OnThisHost {
     @Suite(.timeLimit(.minutes(60))) struct ProvenanceTests {
         private static let hasRegistry =
-            FileManager.default.isExecutableFile(atPath: "/usr/bin/docker-registry") && Peer.has("git")
+            DockerRegistry.isInstalled && Peer.has("git")
 
         /// The example in a Git repository of its own, baked and pushed.
         private struct Stage {
             let site: Site
-            let registry: Peer.Daemon
+            let registry: DockerRegistry
             let name: String
             let publicKey: String
             var spec: String { "\(site.folder)/v1/kiln.yaml" }
 
-            init() throws {
+            init() async throws {
                 site = try Site()
                 let folder = site.folder
-                let address = "127.0.0.1:\(site.port)"
-                name = "\(address)/hello:v1"
-                try """
-                version: 0.1
-                log: {level: error, accesslog: {disabled: true}}
-                storage: {filesystem: {rootdirectory: \(folder)/registry}}
-                http: {addr: "\(address)"}
-
-                """.write(toFile: "\(folder)/registry.yml", atomically: true, encoding: .utf8)
-                registry = try Peer.Daemon(
-                    "docker-registry", ["serve", "\(folder)/registry.yml"], log: "\(folder)/registry.log",
-                    probe: "curl -sf http://\(address)/v2/")
+                registry = try await DockerRegistry()
+                name = "\(registry.address)/hello:v1"
                 let made = try site.kiln("key", "generate", "ci", "--role", "build", "--no-passphrase")
                 let baked = try site.kiln("bake", "--file", "\(folder)/v1/kiln.yaml")
                 let pushed = try site.kiln("image", "push", "hello", name)
@@ -106,8 +96,9 @@ extension OnThisHost {
         }
 
         @Test(.enabled(if: hasRegistry, "skipped: no docker-registry or no git"))
-        func `a provenance names builder, commit and every package, and policies hold to it`() throws {
-            let stage = try Stage()
+        func `a provenance names builder, commit and every package, and policies hold to it`() async throws {
+            let stage = try await Stage()
+            defer { stage.registry.stop() }
             let (builder, source) = ("https://ci.example/runner", "https://git.example/shop")
             func refused(_ said: KilnProgram.Result, _ words: String) {
                 #expect(said.status == 1 && said.errors.contains(words), "\(said.errors)")
@@ -152,7 +143,8 @@ extension OnThisHost {
         func `cosign verifies the provenance by its type and key, and no other type, key or bytes`()
             async throws
         {
-            let stage = try Stage()
+            let stage = try await Stage()
+            defer { stage.registry.stop() }
             let signed = try stage.sign()
             try #require(signed.status == 0, "\(signed.errors)")
             let lock = try JSONValue(
@@ -217,9 +209,10 @@ extension OnThisHost {
 
         @Test(.enabled(if: hasRegistry, "skipped: no docker-registry or no git"))
         func `what is signed in the store goes to a registry with the image, as far as it needs no key`()
-            throws
+            async throws
         {
-            let stage = try Stage()
+            let stage = try await Stage()
+            defer { stage.registry.stop() }
             let signed = try stage.site.kiln(
                 "image", "sign", "hello", "--key", "ci", "--provenance", "--builder",
                 "https://ci.example/runner", "--file", stage.spec)

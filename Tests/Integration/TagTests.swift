@@ -7,45 +7,14 @@ import WireAPI
 /// Tags of a real registry that move under a service which runs.
 extension OnThisHost {
     @Suite struct TagTests {
-        private static let program = "/usr/bin/docker-registry"
-        static let isInstalled = [program, "/usr/bin/skopeo"].allSatisfy(
-            FileManager.default.isExecutableFile)
-
-        /// The registry that Debian ships, in a folder of a site, for as long as the body takes.
-        private func withRegistry(_ site: Site, _ body: (_ address: String) throws -> Void) throws {
-            let address = "127.0.0.1:\(freePort())"
-            try """
-            version: 0.1
-            log: {level: error, accesslog: {disabled: true}}
-            storage: {filesystem: {rootdirectory: \(site.folder)/registry}}
-            http:
-              addr: \(address)
-
-            """.write(toFile: "\(site.folder)/registry.yml", atomically: true, encoding: .utf8)
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: Self.program)
-            process.arguments = ["serve", "\(site.folder)/registry.yml"]
-            process.standardOutput = FileHandle.nullDevice
-            process.standardError = FileHandle.nullDevice
-            try process.run()
-            defer {
-                process.terminate()
-                process.waitUntilExit()
-            }
-            try eventually("the registry listens") {
-                shell("curl -s -o /dev/null http://\(address)/v2/").status == 0
-            }
-            try body(address)
-        }
-
         private func push(_ site: Site, _ tag: String, as name: String) {
             let pushed = shell(
                 "skopeo copy -q --dest-tls-verify=false 'oci:\(site.folder)/empty:\(tag)' 'docker://\(name)'")
             #expect(pushed.status == 0, "\(pushed.output)")
         }
 
-        @Test(.enabled(if: isInstalled, "skipped: no docker-registry"))
-        func `a tag that is pushed again is told, and nothing that runs is touched`() throws {
+        @Test(.enabled(if: DockerRegistry.isInstalled, "skipped: no docker-registry"))
+        func `a tag that is pushed again is told, and nothing that runs is touched`() async throws {
             let site = try Site()
             let made = shell(
                 """
@@ -66,36 +35,36 @@ extension OnThisHost {
                 listen: 127.0.0.1:8000
 
                 """)
-            try withRegistry(site) { address in
-                let name = "\(address)/team/empty:stable"
-                push(site, "v1", as: name)
-                try site.edit("hello") {
-                    $0.replacing(
-                        "  distribution: debian/bookworm\n  packages: [libc6]\n",
-                        with: "  from: \"\(name)\"\n")
-                }
-                try site.start(with: ["--watch-tags", "1s"])
-                let result = try site.deploy("hello")
-                #expect(result.status == 0, "\(result.errors)")
-                let before = try site.status()
-                #expect(before.movedTags == nil)
-
-                push(site, "v2", as: name)
-                try eventually("the move is told") { try site.status().movedTags?.isEmpty == false }
-                let after = try site.status()
-                #expect(after.movedTags?.first?.subject == name)
-                #expect(after.instances.map(\.id) == before.instances.map(\.id) && after.drifting == 0)
-                let drift = try site.kiln("drift")
-                #expect(drift.status == 0, "nothing that runs differs")
-                #expect(drift.output.contains(name) && drift.output.contains("told"), "\(drift.output)")
-                #expect(try site.kiln("status").output.contains("\(name) is another image now"))
-                let ledger = try site.kiln("ledger", "show", "--kind", "drift")
-                #expect(ledger.output.contains(name), "\(ledger.output)")
-
-                push(site, "v1", as: name)
-                try eventually("it is over") { try site.status().movedTags == nil }
-                #expect(try site.kiln("drift").output.contains("nothing drifts"))
+            let registry = try await DockerRegistry()
+            defer { registry.stop() }
+            let name = "\(registry.address)/team/empty:stable"
+            push(site, "v1", as: name)
+            try site.edit("hello") {
+                $0.replacing(
+                    "  distribution: debian/bookworm\n  packages: [libc6]\n",
+                    with: "  from: \"\(name)\"\n")
             }
+            try site.start(with: ["--watch-tags", "1s"])
+            let result = try site.deploy("hello")
+            #expect(result.status == 0, "\(result.errors)")
+            let before = try site.status()
+            #expect(before.movedTags == nil)
+
+            push(site, "v2", as: name)
+            try eventually("the move is told") { try site.status().movedTags?.isEmpty == false }
+            let after = try site.status()
+            #expect(after.movedTags?.first?.subject == name)
+            #expect(after.instances.map(\.id) == before.instances.map(\.id) && after.drifting == 0)
+            let drift = try site.kiln("drift")
+            #expect(drift.status == 0, "nothing that runs differs")
+            #expect(drift.output.contains(name) && drift.output.contains("told"), "\(drift.output)")
+            #expect(try site.kiln("status").output.contains("\(name) is another image now"))
+            let ledger = try site.kiln("ledger", "show", "--kind", "drift")
+            #expect(ledger.output.contains(name), "\(ledger.output)")
+
+            push(site, "v1", as: name)
+            try eventually("it is over") { try site.status().movedTags == nil }
+            #expect(try site.kiln("drift").output.contains("nothing drifts"))
             site.stop()
             #expect(site.leftovers().isEmpty)
         }

@@ -7,20 +7,9 @@ import Synchronization
 import TestWeb
 import Testing
 import Trust
+import TestKit
 
 extension LedgerFile: LedgerArchive {}
-
-/// A folder that is gone when the test is over.
-final class TemporaryFolder: Sendable {
-    let path: String
-
-    init() throws {
-        path = NSTemporaryDirectory() + "kiln-notary-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-}
 
 enum Fixture {
     static let now = Instant("2026-03-01T12:00:00Z")!

@@ -5,6 +5,7 @@ import Ports
 import Storage
 import Testing
 import Trust
+import TestKit
 
 @Suite(.timeLimit(.minutes(60))) struct WitnessTests {
     @Test func `a witness signs each longer log, and its signature is kept with the checkpoint`() async throws

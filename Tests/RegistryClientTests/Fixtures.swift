@@ -5,18 +5,7 @@ import Ports
 import RegistryClient
 import Storage
 import Synchronization
-
-/// A folder that is gone when the test is over.
-final class TemporaryFolder: Sendable {
-    let path: String
-
-    init() throws {
-        path = NSTemporaryDirectory() + "kiln-registry-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-}
+import TestKit
 
 /// A small image in memory, of the kind that others make.
 struct TestImage: Sendable {

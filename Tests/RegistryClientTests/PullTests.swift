@@ -5,6 +5,7 @@ import NIOHTTP1
 import Storage
 import TestWeb
 import Testing
+import TestKit
 
 @testable import RegistryClient
 

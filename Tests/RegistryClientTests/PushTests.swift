@@ -6,6 +6,7 @@ import RegistryClient
 import Storage
 import TestWeb
 import Testing
+import TestKit
 
 @Suite struct PushTests {
     /// A bench whose store has an image already.

@@ -4,6 +4,7 @@ import Model
 import NIOHTTP1
 import Synchronization
 import TestWeb
+import TestKit
 
 /// A registry in this process, by the distribution spec: uploads in one piece and in chunks, mounts, tokens,
 /// referrers. It behaves, unless it is told not to.

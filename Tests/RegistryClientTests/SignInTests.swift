@@ -4,6 +4,7 @@ import RegistryClient
 import Storage
 import TestWeb
 import Testing
+import TestKit
 
 @Suite struct SignInTests {
     private let image = TestImage()

@@ -2,6 +2,7 @@ import Foundation
 import Model
 import Ports
 import Testing
+import TestKit
 
 @testable import Storage
 

@@ -2,6 +2,7 @@ import Model
 import Ports
 import Testing
 import Trust
+import TestKit
 
 @testable import Storage
 

@@ -2,6 +2,7 @@ import Foundation
 import Model
 import Testing
 import Trust
+import TestKit
 
 /// A log in memory, with everything that was ever completed.
 final class MemoryLog: Sendable {

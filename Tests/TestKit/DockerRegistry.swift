@@ -1,16 +1,15 @@
 import Foundation
-import Model
-import TestKit
+package import Model
 
 /// The registry that Debian ships, on a port and in a folder of its own, gone with this object.
-final class DockerRegistry: Sendable {
-    static let program = "/usr/bin/docker-registry"
-    static let isInstalled =
+package final class DockerRegistry: Sendable {
+    package static let program = "/usr/bin/docker-registry"
+    package static let isInstalled =
         [program, "/usr/bin/skopeo", "/usr/bin/openssl"].allSatisfy(FileManager.default.isExecutableFile)
     private static let looks = 6000
 
-    let folder: TemporaryFolder
-    let address: String
+    package let folder: TemporaryFolder
+    package let address: String
     private let process: Running
 
     private final class Running: @unchecked Sendable {
@@ -20,7 +19,7 @@ final class DockerRegistry: Sendable {
     }
 
     /// - Parameter isSecure: with a certificate for `localhost` that an authority of the test's own signed
-    init(isSecure: Bool = false) async throws {
+    package init(isSecure: Bool = false) async throws {
         folder = try TemporaryFolder()
         let path = folder.path
         let port = UInt16(freePort())
@@ -55,7 +54,7 @@ final class DockerRegistry: Sendable {
     deinit { stop() }
 
     /// Ends it before its time.
-    func stop() {
+    package func stop() {
         guard process.process.isRunning else { return }
         process.process.terminate()
         process.process.waitUntilExit()
@@ -93,15 +92,15 @@ final class DockerRegistry: Sendable {
     private static func listens(_ port: UInt16) -> Bool { withSocket(port) { connect($0, $1, length) == 0 } }
 }
 
-/// What skopeo says of an image.
-enum Skopeo {
-    static func digest(_ place: String) throws -> Digest {
+/// What skopeo says of images, and does with them.
+package enum Skopeo {
+    package static func digest(_ place: String) throws -> Digest {
         let said = shell("skopeo inspect --tls-verify=false --format '{{.Digest}}' '\(place)'")
         guard said.status == 0 else { throw Failure(.commandFailed, said.output, at: place) }
         return try Digest(parsing: said.output.trimmingCharacters(in: .whitespacesAndNewlines))
     }
 
-    static func copy(_ from: String, _ to: String, _ options: String = "") throws {
+    package static func copy(_ from: String, _ to: String, _ options: String = "") throws {
         let said = shell(
             "skopeo copy \(options) --src-tls-verify=false --dest-tls-verify=false '\(from)' '\(to)'")
         guard said.status == 0 else { throw Failure(.commandFailed, said.output, at: from) }
