@@ -143,8 +143,9 @@ final class FragmentContents {
                 suggestion: "bake again")
         }
         let blob = try MappedBytes(file: path)
-        let tar = try Decompressor.decompress(
-            blob.bytes, limit: DebArchive.Limit.dataBytes, spoolFolder: spoolFolder)
+        let tar = try blob.withBytes {
+            try Decompressor.decompress($0, limit: DebArchive.Limit.dataBytes, spoolFolder: spoolFolder)
+        }
         var places = PathTable<Range<Int>>()
         var reader = TarReader(tar.bytes)
         while let (entry, content) = try reader.next() {

@@ -115,8 +115,9 @@ extension FromImage {
                     suggestion: "run `kiln lock` again: it pulls what is missing")
             }
             let blob = try MappedBytes(file: path)
-            let tar = try Decompressor.decompress(
-                blob.bytes, limit: Limit.layerBytes, spoolFolder: spoolFolder)
+            let tar = try blob.withBytes {
+                try Decompressor.decompress($0, limit: Limit.layerBytes, spoolFolder: spoolFolder)
+            }
             guard tar.withBytes({ Digest.sha256($0) }) == layer.diffID else {
                 throw Failure(
                     .corruptArchive, "a layer is not the one that the image's config names",

@@ -60,8 +60,9 @@ package struct LayeredImageReader: ImageReader {
     static func tar(of layer: ImageLayer, at path: String, _ spoolFolder: String) throws -> MappedBytes {
         let blob = try MappedBytes(file: path)
         do {
-            let tar = try Decompressor.decompress(
-                blob.bytes, limit: Limit.layerBytes, spoolFolder: spoolFolder)
+            let tar = try blob.withBytes {
+                try Decompressor.decompress($0, limit: Limit.layerBytes, spoolFolder: spoolFolder)
+            }
             guard tar.withBytes({ Digest.sha256($0) }) == layer.diffID else { throw damaged(path) }
             return tar
         } catch let failure as Failure where failure.code == .corruptArchive {

@@ -121,8 +121,10 @@ struct SourceFetcher: Sendable {
             try SourceFetcher.check(blob, fetched)
             let tar: MappedBytes
             do {
-                tar = try Decompressor.decompress(
-                    blob.bytes, limit: Limit.unpackedBytes, spoolFolder: try store.folder("spool"))
+                let spoolFolder = try store.folder("spool")
+                tar = try blob.withBytes {
+                    try Decompressor.decompress($0, limit: Limit.unpackedBytes, spoolFolder: spoolFolder)
+                }
             } catch let failure as Failure {
                 throw failure.at("\(SiteFiles.place(index)) \(download.url)")
             }
