@@ -125,6 +125,8 @@ final class FragmentContents {
     private let store: any ImageStore
     private let spoolFolder: String
     private var last: (package: Int, unpacked: Unpacked)?
+    /// What was put into the store's cache: scripts read the same file again and again.
+    private var remembered: Set<String> = []
 
     init(
         _ fragments: [PackageFragment], below: BelowPackages? = nil, store: any ImageStore,
@@ -175,7 +177,9 @@ final class FragmentContents {
         }
         guard let unpacked = last?.unpacked, let place = unpacked.places[source] else { return [] }
         let content = Array(unpacked.tar.bytes[place])
-        if content.count <= EffectTree.Limit.readBytes { try store.cache(name, content) }
+        if content.count <= EffectTree.Limit.readBytes, remembered.insert(name).inserted {
+            try store.cache(name, content)
+        }
         return content
     }
 }
